@@ -1,0 +1,107 @@
+// Growable bytes with a ceiling.
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void buf_init(struct buf *buf, size_t max_bytes)
+{
+    *buf = (struct buf){.max = max_bytes};
+}
+
+void buf_fini(struct buf *buf)
+{
+    free(buf->ptr);
+    buf_init(buf, buf->max);
+}
+
+void buf_reset(struct buf *buf)
+{
+    buf->len = 0;
+    buf->has_failed = false;
+}
+
+static bool refuse(struct buf *buf)
+{
+    buf->has_failed = true;
+    return false;
+}
+
+bool buf_reserve(struct buf *buf, size_t more)
+{
+    size_t need;
+    if (more <= buf->cap - buf->len)
+        return true;
+    if (__builtin_add_overflow(buf->len, more, &need) || need > buf->max)
+        return refuse(buf);
+    size_t cap = buf->cap > buf->max / 2 ? buf->max : buf->cap * 2;
+    if (cap < 64)
+        cap = buf->max < 64 ? buf->max : 64;
+    if (cap < need)
+        cap = need;
+    char *grown = realloc(buf->ptr, cap);
+    if (!grown)
+        return refuse(buf);
+    buf->ptr = grown;
+    buf->cap = cap;
+    return true;
+}
+
+bool buf_append(struct buf *buf, struct slice s)
+{
+    if (!buf_reserve(buf, s.len))
+        return false;
+    if (s.len)
+        memcpy(buf->ptr + buf->len, s.ptr, s.len);
+    buf->len += s.len;
+    return true;
+}
+
+bool buf_append_byte(struct buf *buf, char byte)
+{
+    return buf_append(buf, slice_make(&byte, 1));
+}
+
+bool buf_append_u64(struct buf *buf, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    return buf_append(buf, slice_make(digits + at, sizeof digits - at));
+}
+
+bool buf_append_i64(struct buf *buf, int64_t value)
+{
+    if (value >= 0)
+        return buf_append_u64(buf, (uint64_t)value);
+    return buf_append_byte(buf, '-') && buf_append_u64(buf, 0 - (uint64_t)value);
+}
+
+bool buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0 || !buf_reserve(buf, (size_t)len + 1))
+        return refuse(buf);
+    va_start(args, format);
+    vsnprintf(buf->ptr + buf->len, (size_t)len + 1, format, args);
+    va_end(args);
+    buf->len += (size_t)len;
+    return true;
+}
+
+void buf_drop_front(struct buf *buf, size_t len)
+{
+    if (len >= buf->len) {
+        buf->len = 0;
+        return;
+    }
+    memmove(buf->ptr, buf->ptr + len, buf->len - len);
+    buf->len -= len;
+}

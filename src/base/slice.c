@@ -1,0 +1,77 @@
+// Operations on borrowed bytes that are too long to stand in the header.
+#define _GNU_SOURCE
+#include "base/slice.h"
+
+bool slice_eq_nocase(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (ascii_lower(a.ptr[i]) != ascii_lower(b.ptr[i]))
+            return false;
+    return true;
+}
+
+bool slice_starts_with_nocase(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && slice_eq_nocase(slice_sub(s, 0, prefix.len), prefix);
+}
+
+int slice_cmp(struct slice a, struct slice b)
+{
+    size_t shared = a.len < b.len ? a.len : b.len;
+    int order = shared ? memcmp(a.ptr, b.ptr, shared) : 0;
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+size_t slice_find_slice(struct slice s, struct slice needle)
+{
+    if (needle.len == 0)
+        return 0;
+    const char *at = s.len ? memmem(s.ptr, s.len, needle.ptr, needle.len) : NULL;
+    return at ? (size_t)(at - s.ptr) : SLICE_NOT_FOUND;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct slice slice_trim(struct slice s)
+{
+    while (s.len && is_blank(s.ptr[0]))
+        s = slice_from(s, 1);
+    while (s.len && is_blank(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+struct slice slice_split(struct slice *rest, char sep)
+{
+    struct slice whole = *rest;
+    size_t at = slice_find(whole, sep);
+    if (at == SLICE_NOT_FOUND) {
+        *rest = (struct slice){NULL, 0};
+        return whole;
+    }
+    *rest = slice_from(whole, at + 1);
+    return slice_sub(whole, 0, at);
+}
+
+bool slice_to_u64(struct slice s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)s.ptr[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(value, 10U, &value) || __builtin_add_overflow(value, digit, &value))
+            return false;
+    }
+    if (value > max)
+        return false;
+    *ret_value = value;
+    return true;
+}

@@ -1,0 +1,331 @@
+// A configuration after loading, defaulting, validation and resolution: what the user's resources mean, with every
+// reference followed. Immutable once built; all memory is the config's own arena. Nothing here is compiled (regular
+// expressions, CEL, log formats, mutations are text with a mark): the rooms that use them compile them, into the
+// snapshot (exchange/snapshot.h), and report findings at the mark.
+#ifndef WEIR_CONFIG_MODEL_H
+#define WEIR_CONFIG_MODEL_H
+
+#include "base/arena.h"
+#include "base/finding.h"
+#include "base/secret.h"
+
+// Text from a configuration file with its place.
+struct config_text {
+    struct slice text;
+    struct mark mark;
+};
+
+// ---- matching -------------------------------------------------------------------------------------------------
+
+enum config_match_type { MATCH_EXACT, MATCH_PREFIX, MATCH_REGEX };
+
+struct config_name_match { // a header or a query parameter
+    enum config_match_type type; // EXACT or REGEX
+    struct config_text name;     // headers: any case
+    struct config_text value;
+};
+
+struct config_match {
+    struct mark mark;
+    enum config_match_type path_type; // default PREFIX "/"
+    struct config_text path;
+    struct slice method; // empty: any
+    struct config_name_match *headers;
+    size_t header_count;
+    struct config_name_match *query;
+    size_t query_count;
+};
+
+// ---- mutation (S5, S6) ----------------------------------------------------------------------------------------
+
+struct config_set {
+    struct config_text name; // header name or body path
+    struct config_text value;
+};
+
+struct config_mutation {
+    struct config_set *set;
+    size_t set_count;
+    struct config_text *remove;
+    size_t remove_count;
+};
+
+// ---- backends -------------------------------------------------------------------------------------------------
+
+enum config_schema {
+    SCHEMA_NONE, // plain HTTP backend of an HTTPRoute
+    SCHEMA_OPENAI,
+    SCHEMA_COHERE,
+    SCHEMA_AWS_BEDROCK,
+    SCHEMA_AZURE_OPENAI,
+    SCHEMA_GCP_VERTEX_AI,
+    SCHEMA_GCP_ANTHROPIC,
+    SCHEMA_ANTHROPIC,
+    SCHEMA_AWS_ANTHROPIC,
+};
+
+enum config_credential_type { CREDENTIAL_NONE, CREDENTIAL_API_KEY, CREDENTIAL_AZURE_API_KEY, CREDENTIAL_ANTHROPIC_API_KEY };
+
+struct config_credential {
+    enum config_credential_type type;
+    struct mark mark;
+    struct secret key;
+    // BackendSecurityPolicy.spec.credentialOverride.fromRequestHeaders; empty: no override.
+    struct slice override_header;
+    bool override_falls_back; // an absent header: use `key` (true) or answer 401 (false)
+};
+
+struct config_endpoint {
+    struct slice host; // FQDN or IP literal (IPv6 without brackets)
+    uint16_t port;
+    bool is_ip;
+    struct slice hostname; // what the endpoint wants as Host when `host` is an IP; may be empty
+};
+
+struct config_tls { // towards a backend
+    bool is_enabled;
+    struct slice sni;         // empty: the endpoint's FQDN
+    struct slice verify_name; // empty: as sni
+    struct slice ca_pem;      // empty: the system's store
+    bool is_unverified;       // insecureSkipVerify, spelt out by the user
+    uint16_t min_version;     // 0x0303 or 0x0304
+    struct mark mark;
+};
+
+// One set of endpoints with one identity: an AIServiceBackend with its Backend, or a Backend named by an HTTPRoute.
+struct config_backend {
+    size_t id; // index in config.backends; hosts keep health and pools by it
+    struct slice namespace_;
+    struct slice name;
+    struct mark mark;
+    enum config_schema schema;
+    struct slice version; // as configured
+    struct slice prefix;  // OpenAI, Anthropic: without slashes at the ends, default "v1"; "" when the user set "/"
+    struct config_mutation header_mutation;
+    struct config_mutation body_mutation;
+    struct config_credential credential;
+    struct config_endpoint *endpoints;
+    size_t endpoint_count;
+    bool is_fallback; // Backend.spec.fallback
+    struct config_tls tls;
+    struct slice host; // what goes out as Host (S7): FQDN, else TLS name, else address and port of the endpoint ("" then)
+};
+
+// ---- policies -------------------------------------------------------------------------------------------------
+
+enum config_retry_trigger {
+    RETRY_CONNECT_FAILURE = 1 << 0,
+    RETRY_RESET = 1 << 1, // any reset before the first response byte, refused streams too
+    RETRY_STATUS_CODES = 1 << 2,
+    RETRY_5XX = 1 << 3,
+    RETRY_GATEWAY_ERROR = 1 << 4,
+    RETRY_4XX_409 = 1 << 5,
+    RETRY_TIMEOUT = 1 << 6, // per-try time limit ran out before the first byte
+};
+
+struct config_retry {
+    bool is_set; // a policy says it; else S7's defaults apply
+    uint32_t num_retries;
+    uint32_t attempts_per_priority; // 0: not set
+    uint32_t triggers;              // enum config_retry_trigger
+    const uint16_t *codes;
+    size_t code_count;
+    int64_t per_try_timeout_ms; // 0: none
+    int64_t backoff_base_ms;
+    int64_t backoff_max_ms;
+};
+
+struct config_passive_health { // EG: healthCheck.passive
+    bool is_set;
+    int64_t interval_ms;
+    int64_t base_ejection_ms;
+    uint32_t consecutive_5xx;
+    uint32_t consecutive_gateway_errors;       // 0: off
+    uint32_t consecutive_local_origin_failures; // 0: off
+    uint32_t max_ejection_percent;
+    bool always_eject_one;
+};
+
+enum config_active_type { ACTIVE_HTTP, ACTIVE_TCP };
+
+struct config_active_health { // EG: healthCheck.active
+    bool is_set;
+    enum config_active_type type;
+    int64_t timeout_ms;
+    int64_t interval_ms;
+    uint32_t unhealthy_threshold;
+    uint32_t healthy_threshold;
+    struct slice path;
+    struct slice method;
+    struct slice hostname; // empty: the backend's host
+    const uint16_t *expected_statuses;
+    size_t expected_status_count;
+};
+
+enum config_lb { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM };
+
+struct config_traffic { // BackendTrafficPolicy as it holds for one rule, defaults filled in
+    struct config_retry retry;
+    int64_t connect_timeout_ms;           // default 5 s (S11)
+    int64_t max_stream_duration_ms;       // 0: none
+    int64_t upstream_idle_ms;             // idle pooled connection, default 55 s (S11)
+    struct config_passive_health passive;
+    struct config_active_health active;
+    uint32_t panic_threshold_percent;
+    uint32_t max_connections;
+    uint32_t max_pending_requests;
+    uint32_t max_parallel_requests;
+    uint32_t max_parallel_retries;
+    uint32_t max_requests_per_connection; // 0: no limit
+    enum config_lb lb;
+};
+
+struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 fills in what is not set
+    size_t json_body_bytes;
+    size_t multipart_body_bytes;
+    size_t header_bytes;
+    size_t header_count;
+    size_t target_bytes;
+    int64_t head_timeout_ms;
+    int64_t body_idle_timeout_ms;
+    int64_t keep_alive_idle_ms;
+    int64_t stream_idle_ms;
+    int64_t send_timeout_ms;
+    int64_t request_timeout_ms; // whole request received; 0: none
+    uint32_t max_connections; // 0: none
+    bool is_keep_alive_off;
+};
+
+// ---- routes ---------------------------------------------------------------------------------------------------
+
+enum config_cost_type {
+    COST_INPUT,
+    COST_CACHED_INPUT,
+    COST_CACHE_CREATION_INPUT,
+    COST_OUTPUT,
+    COST_TOTAL,
+    COST_REASONING,
+    COST_CEL,
+};
+
+struct config_cost {
+    struct slice key; // metadata key under io.envoy.ai_gateway
+    enum config_cost_type type;
+    struct config_text cel;
+};
+
+struct config_backend_ref {
+    struct config_backend *backend; // NULL in an HTTPRoute: the reference is invalid there and answers 500
+    struct mark mark;
+    struct slice key; // "ns/backend/route/name/rule/i/ref/j" (config-model.md section 0.1)
+    size_t index;     // in the rule; weight 0 keeps it
+    uint32_t weight;
+    uint32_t priority; // Backend.fallback counted in
+    struct slice model_override; // empty: keep
+    struct config_mutation header_mutation; // route level
+    struct config_mutation body_mutation;   // route level
+};
+
+// HTTPRoute filters that Weir does; all others are findings.
+struct config_rule_filters {
+    struct config_mutation request_headers; // RequestHeaderModifier set + remove
+    struct config_set *request_add;
+    size_t request_add_count;
+    struct config_mutation response_headers;
+    struct config_set *response_add;
+    size_t response_add_count;
+    uint16_t redirect_status; // 0: no redirect
+    struct slice redirect_scheme;
+    struct slice redirect_host;
+    uint16_t redirect_port; // 0: keep
+    // Path change of URLRewrite or RequestRedirect.
+    enum { PATH_KEEP, PATH_REPLACE_FULL, PATH_REPLACE_PREFIX } path_change;
+    struct slice path_value;
+    struct slice rewrite_host; // URLRewrite.hostname; empty: S7's rule
+};
+
+struct config_rule {
+    struct slice name; // may be empty
+    size_t index;
+    struct mark mark;
+    struct config_match *matches; // at least one; a rule without matches has the default one
+    size_t match_count;
+    struct config_backend_ref *refs;
+    size_t ref_count;
+    struct config_rule_filters filters;
+    int64_t request_timeout_ms;         // 0: none (S8: the default for streams); -1: not set
+    int64_t backend_request_timeout_ms; // per try; -1: not set
+    int64_t stream_idle_ms;             // -1: not set (S8: 5 min)
+    struct config_traffic traffic;
+    struct slice models_owned_by;
+    int64_t models_created_s; // Unix time
+};
+
+enum config_route_kind { ROUTE_AI, ROUTE_HTTP };
+
+struct config_route {
+    enum config_route_kind kind;
+    struct slice namespace_;
+    struct slice name;
+    struct mark mark;
+    struct config_text *hostnames;
+    size_t hostname_count;
+    bool has_created;
+    int64_t created_s; // creationTimestamp, Unix time
+    size_t order;      // document order over all routes
+    struct config_rule *rules;
+    size_t rule_count;
+    const struct config_cost *costs; // of the route over those of the Gateway (GatewayConfig), resolved per key
+    size_t cost_count;
+};
+
+// ---- listeners ------------------------------------------------------------------------------------------------
+
+enum config_log_format { LOG_JSON, LOG_TEXT };
+
+struct config_log_field {
+    struct slice name; // JSON member
+    struct config_text format;
+    // A nested JSON object of a format keeps its members here; else NULL.
+    struct config_log_field *members;
+    size_t member_count;
+};
+
+struct config_log { // one EnvoyProxy telemetry.accessLog setting
+    enum config_log_format format;
+    struct config_text text;         // LOG_TEXT
+    struct config_log_field *fields; // LOG_JSON, in the order of the file
+    size_t field_count;
+    struct config_text *matches; // CEL on the request; all must hold
+    size_t match_count;
+    struct slice path; // "/dev/stdout", "/dev/stderr" or a file
+    struct mark mark;
+};
+
+struct config_listener {
+    size_t id; // index in config.listeners
+    struct slice namespace_; // of its Gateway
+    struct slice gateway;
+    struct slice name;
+    struct mark mark;
+    struct slice hostname; // lower case, may begin "*."; empty: all
+    uint16_t port;
+    struct config_client client;
+    const struct config_log *logs; // empty with has_logs: access log switched off
+    size_t log_count;
+    bool has_logs; // false: the default JSON line on stdout
+    struct config_route **routes; // attached ones, in document order
+    size_t route_count;
+};
+
+struct config {
+    struct arena arena;
+    struct config_listener *listeners;
+    size_t listener_count;
+    struct config_route *routes;
+    size_t route_count;
+    struct config_backend *backends;
+    size_t backend_count;
+};
+
+#endif

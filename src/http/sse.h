@@ -1,0 +1,37 @@
+// Server-sent events as bytes that pass (WHATWG HTML section 9.2, S8): finds where each event ends, at any split, without
+// copying more than an incomplete event.
+#ifndef WEIR_HTTP_SSE_H
+#define WEIR_HTTP_SSE_H
+
+#include "base/buf.h"
+
+struct sse_event {
+    struct slice raw;   // all bytes of the event, the empty line that ends it included; borrowed
+    struct slice data;  // data lines joined by LF; borrowed from raw when there is one, else from the parser
+    struct slice event; // last `event:` value, may be empty
+    bool has_data;
+};
+
+struct sse_parser {
+    struct buf partial; // an incomplete event
+    struct buf joined;  // data of a multi-line event
+    // private state
+    size_t scanned;
+    size_t line_start;
+    bool skip_lf;
+    bool is_started;
+};
+
+void sse_init(struct sse_parser *parser, size_t max_event_bytes);
+void sse_fini(struct sse_parser *parser);
+
+enum sse_status { SSE_EVENT, SSE_NEED_MORE, SSE_TOO_LARGE };
+// Takes the next event out of `*input` (advances it). SSE_EVENT: *ret_event is valid until the next call. SSE_NEED_MORE:
+// all of `*input` was taken in. An event that ends with CR alone is complete only when the next byte is known, or at the
+// end (sse_finish). Comments-only blocks are events without data.
+enum sse_status sse_next(struct sse_parser *parser, struct slice *input, struct sse_event *ret_event);
+// Bytes of an incomplete event at the end of the stream (to be dropped, S8). Empty when it ended cleanly. When the last
+// event was only waiting for a byte after CR, it is given as a whole event (true).
+bool sse_finish(struct sse_parser *parser, struct sse_event *ret_event, struct slice *ret_rest);
+
+#endif

@@ -1,0 +1,32 @@
+// Header and body mutation: route level over backend level, merged once at load (S5, S6).
+#ifndef WEIR_MUTATE_MUTATE_H
+#define WEIR_MUTATE_MUTATE_H
+
+#include "base/finding.h"
+#include "config/model.h"
+#include "http/head.h"
+#include "json/json.h"
+
+struct header_mutation { // merged; names that must not be touched are already gone
+    struct slice *remove;
+    size_t remove_count;
+    struct field *set;
+    size_t set_count;
+};
+
+struct body_mutation { // merged: `modelNameOverride` first, then removes, then sets
+    struct json_change *changes;
+    struct json_path *paths;
+    size_t count;
+};
+
+// Merges the two levels and warns of names that are left alone. The result lives in the arena; it borrows the config's
+// bytes. False without memory or on an error finding.
+bool mutate_headers_merge(struct arena *arena, const struct config_mutation *route, const struct config_mutation *backend,
+                          struct findings *findings, struct header_mutation *ret_merged);
+bool mutate_body_merge(struct arena *arena, const struct config_mutation *route, const struct config_mutation *backend,
+                       struct slice model_override, struct findings *findings, struct body_mutation *ret_merged);
+// Removes, then sets (S5). False when memory was refused.
+bool mutate_headers_apply(const struct header_mutation *mutation, struct arena *arena, struct fields *fields);
+
+#endif
