@@ -4,6 +4,7 @@
 #ifndef WEIR_CONFIG_DOCUMENT_H
 #define WEIR_CONFIG_DOCUMENT_H
 
+#include "base/map.h"
 #include "config/config.h"
 
 #define DOCUMENT_MAX_DEPTH 64
@@ -16,8 +17,9 @@ enum node_type { NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_STRING, NODE_L
 // Lives in the arena of its documents. Children are a chain; an alias gives a copy, so every node has one parent.
 struct node {
     enum node_type type;
-    bool is_quoted;  // a scalar in quotes or a block scalar: always NODE_STRING
-    bool is_default; // not in the file: filled in from the kind's table
+    bool is_quoted;      // a scalar in quotes or a block scalar: always NODE_STRING
+    bool is_default;     // not in the file: filled in from the kind's table
+    bool is_substituted; // a ${VAR} stood in it: the text may serve as any type
     struct mark mark;
     struct slice text;    // scalars: as written, quotes and escapes resolved, ${VAR} substituted
     struct slice key;     // members of a map
@@ -31,10 +33,12 @@ struct node {
 // Called with the root of each document of a file that is neither empty nor null. The nodes live in the arena.
 typedef void document_visit(void *context, struct node *root);
 
-// Parses one file. A syntax error is one finding and ends the file: documents before it have been visited by then. False
-// when anything was wrong. The arena keeps a copy of everything, the path included; the file's text may go.
+// Parses one file. A syntax error is one finding; reading goes on with the next document of the file. False when anything was wrong. The arena keeps a copy of everything, the path included; the file's text may go.
 bool document_parse(const struct config_file *file, struct arena *arena, struct findings *findings,
                     document_visit *visit, void *context);
+
+// What a plain scalar of this text is.
+enum node_type document_plain_type(struct slice text);
 
 // The getters take NULL and nodes of another type; the answer is then that of an absent value.
 
