@@ -1,0 +1,47 @@
+# The short front door. `make` builds and installs nothing; `make setup` installs what is missing.
+# Everything here is a thin line over CMake presets and tools/; `make help` lists the targets.
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 10
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export JOBS FUZZ_SECONDS
+
+.PHONY: all help setup run test bench fuzz check install clean
+.DEFAULT_GOAL := all
+
+all: ## build release into build/ (build/weir); names what is missing
+	@tools/missing.sh
+	@tools/build.sh release
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## install what is missing (asks for root only then)
+	@tools/setup.sh build test check
+
+run: ## install what is missing, build, serve examples/quickstart.yaml with the mock provider
+	@tools/setup.sh build
+	@tools/build.sh release
+	@tools/run.sh
+
+test: ## install what is missing, then every test: unit, vectors, sockets, end to end
+	@tools/setup.sh build test
+	@tools/test.sh
+
+bench: ## side by side with nginx and HAProxy; writes bench/RESULTS.md
+	@tools/setup.sh build bench
+	@tools/build.sh release
+	@bench/run.py
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (10) each
+	@tools/setup.sh build check
+	@tools/fuzz.sh
+
+check: ## format, lint, include directions, purity, generated docs
+	@tools/setup.sh build check
+	@tools/check.sh
+
+install: all ## install into $(DESTDIR)$(PREFIX)
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+clean: ## remove build/
+	rm -rf build

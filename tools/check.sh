@@ -1,0 +1,51 @@
+#!/bin/sh
+# Format, lint, include directions, purity, lengths, generated docs, warnings of two compilers.
+# Runs everything, then fails when one of them failed.
+set -u
+cd "$(dirname "$0")/.."
+failed=""
+step() { # name, command...
+    name=$1
+    shift
+    printf '== %s\n' "$name"
+    "$@" || failed="$failed $name"
+}
+sources() { git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]'; }
+
+format() {
+    formatter=.venv/bin/clang-format
+    [ -x "$formatter" ] || formatter=clang-format
+    sources | xargs -r "$formatter" --dry-run -Werror 2>build/format.log && return 0
+    sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: error: .*/  \1/p' build/format.log | sort | uniq -c
+    echo "  $formatter -i FILE formats a file"
+    return 1
+}
+cppcheck_all() {
+    cppcheck --quiet --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j "${JOBS:-2}" \
+        --suppressions-list=tools/cppcheck-suppressions.txt -DENDPOINT_COUNT=1 -Isrc src
+}
+tidy() {
+    # Headers are seen through the sources; the list with its reasons is .clang-tidy.
+    tools/build.sh release >/dev/null &&
+        git ls-files 'src/*.c' | xargs -r -n 4 -P "${JOBS:-2}" clang-tidy --quiet -p build 2>/dev/null
+}
+warnings() { # compiler, build type
+    cmake -S . -B "build/check-$1" -G Ninja -DCMAKE_C_COMPILER="$1" -DCMAKE_BUILD_TYPE="$2" -DWEIR_WERROR=ON >/dev/null &&
+        cmake --build "build/check-$1" -j "${JOBS:-2}" | tail -n 1 && return 0
+    cmake --build "build/check-$1" -j "${JOBS:-2}" -- -k 0 | grep -E 'error|warning'
+    return 1
+}
+
+mkdir -p build
+step format format
+step includes tools/check_includes.py
+step style tools/check_style.py
+step gcc warnings gcc Release
+step clang warnings clang Debug
+step purity tools/check_purity.py build/check-gcc/libweir.a
+step docs tools/docs.py --check
+step cppcheck cppcheck_all
+step tidy tidy
+[ -z "$failed" ] && { echo "check: all good"; exit 0; }
+echo "check: failed:$failed" >&2
+exit 1

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Every test: unit tests (release and with sanitizers), vectors in the core, vectors over sockets, end to end, and the
+# native host under the thread sanitizer. Usage: tools/test.sh [unit|vectors|hosts|e2e|tsan]... (default: all)
+set -eu
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || set -- unit vectors hosts e2e tsan
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}"
+
+step() { printf '\n== %s\n' "$*"; }
+pytest() { .venv/bin/python -m pytest -q -p no:cacheprovider "$@"; }
+
+step "build"
+tools/build.sh release
+for part in "$@"; do
+    case $part in
+    unit)
+        step "unit tests"
+        ctest --test-dir build --output-on-failure -j "${JOBS:-2}" --no-tests=error
+        step "unit tests, address and undefined-behaviour sanitizers"
+        tools/build.sh asan
+        ctest --test-dir build/asan --output-on-failure -j "${JOBS:-2}" --no-tests=error
+        ;;
+    vectors)
+        step "vectors in the core"
+        build/weir test tests/vectors/*.yaml
+        step "vectors in the core, address and undefined-behaviour sanitizers"
+        tools/build.sh asan
+        build/asan/weir test tests/vectors/*.yaml
+        ;;
+    hosts)
+        step "vectors over sockets, native host"
+        pytest tests/hosts
+        step "vectors over sockets, native host with sanitizers"
+        tools/build.sh asan
+        WEIR=build/asan/weir pytest tests/hosts
+        ;;
+    e2e)
+        step "end to end"
+        pytest tests/e2e
+        ;;
+    tsan)
+        step "vectors over sockets, native host under the thread sanitizer"
+        tools/build.sh tsan
+        WEIR=build/tsan/weir WEIR_WORKERS=2 pytest tests/hosts
+        ;;
+    *)
+        echo "test: unknown part '$part' (unit, vectors, hosts, e2e, tsan)" >&2
+        exit 2
+        ;;
+    esac
+done
+step "all passed"
