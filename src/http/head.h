@@ -20,9 +20,10 @@ enum http_version { HTTP_1_0 = 10, HTTP_1_1 = 11, HTTP_2 = 20 };
 
 struct request_head {
     struct slice method;
-    struct slice target;    // origin form as received: path and query ("*" for OPTIONS *); never absolute form
-    struct slice authority; // Host or :authority as received, port included; of an absolute-form target if that was sent
-    struct slice scheme;    // "http" or "https", of the client's connection
+    struct slice target; // origin form as received: path and query ("*" for OPTIONS *); never absolute form
+    struct slice
+        authority;       // Host or :authority as received, port included; of an absolute-form target if that was sent
+    struct slice scheme; // "http" or "https", of the client's connection
     enum http_version version;
     struct fields fields; // without Host and pseudo-fields; framing fields (content-length, ...) may stand in it
 };

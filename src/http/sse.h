@@ -12,14 +12,23 @@ struct sse_event {
     bool has_data;
 };
 
+struct sse_span { // bytes [from, to) of an event
+    size_t from;
+    size_t to;
+};
+
 struct sse_parser {
     struct buf partial; // an incomplete event
     struct buf joined;  // data of a multi-line event
-    // private state
-    size_t scanned;
+    // Private state, all of the event at hand but the flags.
+    size_t scanned; // behind `partial` only by a CR that waits for the byte after it
     size_t line_start;
-    bool skip_lf;
-    bool is_started;
+    size_t data_count;
+    struct sse_span data; // value of the first data line
+    struct sse_span event;
+    bool is_started;   // a first line was seen: no BOM any more
+    bool is_given;     // `partial` is lent to the caller until the next call
+    bool is_too_large; // for good
 };
 
 void sse_init(struct sse_parser *parser, size_t max_event_bytes);
@@ -28,7 +37,7 @@ void sse_fini(struct sse_parser *parser);
 enum sse_status { SSE_EVENT, SSE_NEED_MORE, SSE_TOO_LARGE };
 // Takes the next event out of `*input` (advances it). SSE_EVENT: *ret_event is valid until the next call. SSE_NEED_MORE:
 // all of `*input` was taken in. An event that ends with CR alone is complete only when the next byte is known, or at the
-// end (sse_finish). Comments-only blocks are events without data.
+// end (sse_finish). Comments-only blocks are events without data. SSE_TOO_LARGE is for good (or memory was refused).
 enum sse_status sse_next(struct sse_parser *parser, struct slice *input, struct sse_event *ret_event);
 // Bytes of an incomplete event at the end of the stream (to be dropped, S8). Empty when it ended cleanly. When the last
 // event was only waiting for a byte after CR, it is given as a whole event (true).
