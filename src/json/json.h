@@ -39,7 +39,8 @@ enum json_status { JSON_OK, JSON_NOT_OBJECT, JSON_SYNTAX, JSON_UTF8, JSON_DEPTH,
 
 struct json_scan {
     enum json_status status;
-    size_t error_at; // offset of the first bad byte when status is not JSON_OK
+    size_t error_at;         // offset of the first bad byte when status is not JSON_OK
+    struct slice text;       // as given; borrowed
     struct json_span object; // the top-level object, braces included
     size_t member_count;     // of the top-level object
 };
@@ -104,7 +105,8 @@ struct json_path {
     struct slice *names;
     size_t count;
 };
-// `a.b` descends, `\.` is a dot. Wildcards, array indexes, empty names are refused with a reason.
+// `a.b` descends; `\.` is a dot, as `\` makes any byte behind it literal. Wildcards, array indexes, empty names are
+// refused with a reason.
 bool json_path_parse(struct slice text, struct arena *arena, struct json_path *ret_path, struct slice *ret_why);
 
 struct json_change { // set (value is JSON text) or remove (value.ptr NULL) at a path
@@ -116,6 +118,11 @@ struct json_change { // set (value is JSON text) or remove (value.ptr NULL) at a
 // way that is no object is replaced by one. A duplicate of a name on the path gives false with *ret_duplicate set.
 bool json_apply(struct slice text, const struct json_change *changes, size_t count, struct arena *arena,
                 struct slice **ret_pieces, size_t *ret_piece_count, size_t *ret_bytes, struct slice *ret_duplicate);
+// The same for a text that was scanned already: members that `names` knows are taken from the scan, so that the text is
+// not walked again. `scan` must be JSON_OK, `names` and `members` be those of the scan.
+bool json_apply_scanned(const struct json_scan *scan, const struct json_names *names, const struct json_member *members,
+                        const struct json_change *changes, size_t count, struct arena *arena, struct slice **ret_pieces,
+                        size_t *ret_piece_count, size_t *ret_bytes, struct slice *ret_duplicate);
 
 // ---- writing --------------------------------------------------------------------------------------------------
 
