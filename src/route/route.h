@@ -43,7 +43,7 @@ struct route_trace_line {
     const struct config_rule *rule;
     size_t match_index;
     struct slice hostname;
-    bool is_match;   // applies to the request
+    bool is_match; // applies to the request
     bool is_winner;
     struct slice why; // the losing reason, or what the match was by
 };
@@ -57,8 +57,8 @@ struct route_model {
     struct slice owned_by;
     int64_t created_s;
 };
-size_t route_models(const struct route_table *table, struct slice host, const struct fields *fields, struct arena *arena,
-                    struct route_model **ret_models);
+size_t route_models(const struct route_table *table, struct slice host, const struct fields *fields,
+                    struct arena *arena, struct route_model **ret_models);
 // Whether any AI route serves this host: then model endpoints are known there (S9: 404 model_not_found rather than path).
 bool route_serves_models(const struct route_table *table, struct slice host);
 
