@@ -49,6 +49,17 @@ void finding_note(struct findings *findings, struct mark mark, const char *forma
     va_end(args);
 }
 
+bool findings_know(const struct findings *findings, struct mark mark, struct slice text)
+{
+    for (size_t i = findings->count; i > 0; i--) {
+        const struct finding *known = &findings->items[i - 1];
+        if (known->mark.line == mark.line && known->mark.column == mark.column &&
+            slice_eq(known->mark.file, mark.file) && slice_eq(known->text, text))
+            return true;
+    }
+    return false;
+}
+
 static bool stands_before(const struct finding *a, const struct finding *b)
 {
     int by_file = slice_cmp(a->mark.file, b->mark.file);

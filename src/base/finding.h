@@ -35,6 +35,8 @@ void finding_warn(struct findings *findings, struct mark mark, const char *forma
     __attribute__((format(printf, 3, 4)));
 void finding_note(struct findings *findings, struct mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// Whether the same text was told of the same place: what is compiled more than once is told once.
+bool findings_know(const struct findings *findings, struct mark mark, struct slice text);
 // Orders by file, line, column; stable.
 void findings_sort(struct findings *findings);
 

@@ -28,19 +28,6 @@ static struct mark entry_mark(const struct route_entry *entry)
     return entry->match->mark.line ? entry->match->mark : entry->rule->mark;
 }
 
-// A route on several hosts or listeners gives the same warning once.
-static bool is_told(const struct findings *findings, struct mark mark, struct slice text)
-{
-    size_t from = findings->count > 1000 ? findings->count - 1000 : 0;
-    for (size_t i = from; i < findings->count; i++) {
-        const struct finding *known = &findings->items[i];
-        if (known->mark.line == mark.line && known->mark.column == mark.column &&
-            slice_eq(known->mark.file, mark.file) && slice_eq(known->text, text))
-            return true;
-    }
-    return false;
-}
-
 static struct slice entry_name(struct arena *arena, const struct route_entry *entry)
 {
     struct mark mark = entry_mark(entry);
@@ -49,10 +36,11 @@ static struct slice entry_name(struct arena *arena, const struct route_entry *en
                         entry->match_index, SLICE_ARG(mark.file), mark.line);
 }
 
+// A route on several hosts or listeners gives the same warning once.
 static void warn(struct analysis *analysis, const struct route_entry *entry, struct slice text)
 {
     struct mark mark = entry_mark(entry);
-    if (text.ptr && !is_told(analysis->findings, mark, text))
+    if (text.ptr && !findings_know(analysis->findings, mark, text))
         finding_warn(analysis->findings, mark, SLICE_FMT, SLICE_ARG(text));
 }
 
