@@ -19,8 +19,8 @@ struct record_metadata { // one key of %DYNAMIC_METADATA(io.envoy.ai_gateway:KEY
 };
 
 struct record {
-    int64_t start_unix_us;   // wall clock when the head was complete
-    int64_t duration_us;     // until the last byte went to the client
+    int64_t start_unix_us;    // wall clock when the head was complete
+    int64_t duration_us;      // until the last byte went to the client
     int64_t upstream_time_us; // from sending the last attempt to its response head; -1 when there was none
     struct slice method;
     struct slice path;      // target as received (S9)
@@ -34,10 +34,10 @@ struct record {
     struct slice details;
     struct slice termination_details; // %CONNECTION_TERMINATION_DETAILS%, empty when none
     struct slice transport_failure;   // %UPSTREAM_TRANSPORT_FAILURE_REASON%
-    uint64_t bytes_received; // request body
-    uint64_t bytes_sent;     // response body
-    struct slice upstream_host;    // "1.2.3.4:443" of the last attempt
-    struct slice upstream_cluster; // "httproute/ns/name/rule/i"
+    uint64_t bytes_received;          // request body
+    uint64_t bytes_sent;              // response body
+    struct slice upstream_host;       // "1.2.3.4:443" of the last attempt
+    struct slice upstream_cluster;    // "httproute/ns/name/rule/i"
     struct slice upstream_local_address;
     struct slice downstream_local_address;  // with port
     struct slice downstream_remote_address; // with port
