@@ -27,8 +27,8 @@ struct exchange_client {
     struct slice server_name; // SNI, may be empty
     bool is_tls;
     int64_t now_us;
-    int64_t unix_us;       // wall clock
-    uint64_t random;       // fresh 64 random bits: weights, request id
+    int64_t unix_us; // wall clock
+    uint64_t random; // fresh 64 random bits: weights, request id
     uint64_t random2;
 };
 
@@ -71,9 +71,10 @@ const struct exchange_reply *exchange_reply(const struct exchange *exchange);
 
 // A host's view of the backends' state, indexed by config_backend.id. Plain arrays that the host owns.
 struct backend_health {
-    const uint8_t *is_down;        // ejected or failing its checks
+    const uint8_t *is_down;       // ejected or failing its checks
     const int64_t *cool_until_us; // retry-after seen: not before this time, if another is untried
     size_t count;
+    bool retries_exhausted; // the host's budget of retries (S11) is used up: this request gets no more of them
 };
 
 enum exchange_choice_kind {
@@ -98,9 +99,9 @@ struct exchange_choice exchange_next_backend(struct exchange *exchange, int64_t 
 struct attempt_request {
     struct slice method;
     struct slice target;
-    struct slice authority;      // Host; empty: the host uses the endpoint's address and port
-    struct fields fields;        // framing fields left out; the host adds host and content-length/transfer-encoding
-    const struct slice *body;    // pieces of the held body, ready for writev; live until the attempt ends
+    struct slice authority;   // Host; empty: the host uses the endpoint's address and port
+    struct fields fields;     // framing fields left out; the host adds host and content-length/transfer-encoding
+    const struct slice *body; // pieces of the held body, ready for writev; live until the attempt ends
     size_t body_count;
     int64_t body_bytes; // -1: streamed, length unknown; for streamed bodies with a known length that length
 };
@@ -111,6 +112,10 @@ struct attempt *attempt_begin(struct exchange *exchange, const struct config_bac
 const struct attempt_request *attempt_request(const struct attempt *attempt);
 // For the log: where it went. Call when connected.
 void attempt_connected(struct attempt *attempt, struct slice upstream_address, struct slice local_address);
+
+// The request went out whole: the held body may be released as soon as no retry can follow, so that an open stream holds
+// no request body. Without this call it is held until the end (body pieces stay valid for a host that still writes).
+void attempt_request_sent(struct attempt *attempt);
 
 enum attempt_verdict_kind {
     ATTEMPT_PASS,  // head: send it on; body: send `pieces`
@@ -126,10 +131,11 @@ struct attempt_verdict {
     int64_t body_bytes;               // PASS of a head: length when known and unchanged, else -1 (chunked)
     const struct slice *pieces;       // for the client; borrowed from the piece handed in or the attempt
     size_t piece_count;
-    int64_t cool_ms; // RETRY: keep the backend out for so long (retry-after); 0: no
+    int64_t cool_ms; // of a head: keep the backend out for so long (retry-after), also when the answer passes; 0: no
 };
 
-// `has_body` false for HEAD, 204, 304 or a content-length of 0. Informational (1xx) heads are the host's to drop.
+// `has_body` false for HEAD, 204, 304 or a content-length of 0: then PASS is the whole answer and attempt_response_body
+// need not be called (calling it with an empty end is harmless). Informational (1xx) heads are the host's to drop.
 struct attempt_verdict attempt_response_head(struct attempt *attempt, const struct response_head *head, bool has_body,
                                              int64_t content_length, int64_t now_us);
 // `is_end` with the last piece of a complete body. Trailers are dropped by AI routes.

@@ -10,7 +10,8 @@ struct snapshot;
 
 // Compiles. Takes the config, also on failure. Adds findings (bad regular expressions, CEL, log formats, shadowed and
 // tied rules); NULL when there was an error. `seed`: random, for hash tables. The reference count is 1.
-struct snapshot *snapshot_new(struct config *take_config, uint64_t generation, uint64_t seed, struct findings *findings);
+struct snapshot *snapshot_new(struct config *take_config, uint64_t generation, uint64_t seed,
+                              struct findings *findings);
 // Thread-safe.
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);

@@ -27,7 +27,7 @@ enum endpoint_stream {
 
 struct endpoint {
     enum endpoint_id id;
-    struct slice name; // "chat_completions"
+    struct slice name; // "CHAT_COMPLETIONS"
     struct slice path; // exact
     struct slice method;
     enum endpoint_body body;

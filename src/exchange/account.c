@@ -1,0 +1,226 @@
+// The end of a request: what was used, what it cost, and the record that logs, metrics and spans are made of.
+#include "exchange/life.h"
+
+static void put_text(struct record *record, struct slice key, struct slice text)
+{
+    if (text.len && record->metadata_count < RECORD_METADATA_MAX)
+        record->metadata[record->metadata_count++] = (struct record_metadata){key, RECORD_STRING, text, 0};
+}
+
+static void put_number(struct record *record, struct slice key, double number)
+{
+    if (record->metadata_count < RECORD_METADATA_MAX)
+        record->metadata[record->metadata_count++] = (struct record_metadata){key, RECORD_NUMBER, {NULL, 0}, number};
+}
+
+static bool has_key(const struct record *record, struct slice key)
+{
+    for (size_t i = 0; i < record->metadata_count; i++)
+        if (slice_eq(record->metadata[i].key, key))
+            return true;
+    return false;
+}
+
+// The model that the last backend was asked for.
+static struct slice final_model(const struct exchange *x)
+{
+    return x->attempt && x->attempt->compiled->model.len ? x->attempt->compiled->model : x->model;
+}
+
+// ---- costs ----------------------------------------------------------------------------------------------------
+
+// Configured costs by their keys (operations-and-mcp.md 5.1): of complete 2xx answers and of what a stream that ended
+// early had used so far.
+static void put_costs(const struct exchange *x, struct record *record)
+{
+    const struct config_route *route = x->hit.route;
+    struct cost_input input = {
+        .model = final_model(x),
+        .backend = x->attempt->ref->key,
+        .route_name = x->route->name,
+        .usage = record->usage,
+    };
+    for (size_t i = 0; i < route->cost_count; i++) {
+        uint64_t value;
+        struct slice why;
+        if (cost_eval(x->route->costs[i], &input, &value, &why))
+            put_number(record, route->costs[i].key, (double)value);
+    }
+}
+
+// Token counts under the keys that the documentation's own examples give them, where no cost uses the key.
+static void put_tokens(struct record *record)
+{
+    static const struct slice keys[USAGE_KIND_COUNT] = {
+        [USAGE_INPUT] = SLICE_INIT("llm_input_token"),
+        [USAGE_CACHED_INPUT] = SLICE_INIT("llm_cached_input_token"),
+        [USAGE_CACHE_CREATION_INPUT] = SLICE_INIT("llm_cache_creation_input_token"),
+        [USAGE_OUTPUT] = SLICE_INIT("llm_output_token"),
+        [USAGE_TOTAL] = SLICE_INIT("llm_total_token"),
+        [USAGE_REASONING] = SLICE_INIT("llm_reasoning_token"),
+    };
+    for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
+        if (usage_has(&record->usage, (enum usage_kind)kind) && !has_key(record, keys[kind]))
+            put_number(record, keys[kind], (double)record->usage.tokens[kind]);
+}
+
+// Milliseconds: to the first event, and between tokens after it (operations-and-mcp.md 1.4).
+static void put_latency(const struct exchange *x, struct record *record)
+{
+    const struct attempt *a = x->attempt;
+    if (!a->is_event_stream || !a->first_event_us)
+        return;
+    put_number(record, SLICE("token_latency_ttft"), (double)((a->first_event_us - x->client.now_us) / 1000));
+    uint64_t output = record->usage.tokens[USAGE_OUTPUT];
+    if (output > 1)
+        put_number(record, SLICE("token_latency_itl"),
+                   (double)(a->last_us - a->first_event_us) / 1000.0 / (double)(output - 1));
+}
+
+static void put_metadata(const struct exchange *x, struct record *record)
+{
+    if (x->endpoint && x->hit.route) {
+        put_text(record, SLICE("route_name"), x->route->name);
+        put_text(record, SLICE("model_name_override"), final_model(x));
+    }
+    if (!x->attempt || !x->endpoint)
+        return;
+    put_text(record, SLICE("backend_name"), x->attempt->ref->key);
+    put_text(record, SLICE("ai_service_backend_name"), x->attempt->compiled->short_name);
+    if (!x->attempt->reader)
+        return;
+    record->usage = *usage_reader_usage(x->attempt->reader);
+    put_text(record, SLICE("response_model"), usage_reader_model(x->attempt->reader));
+    put_costs(x, record);
+    put_tokens(record);
+    put_latency(x, record);
+}
+
+// ---- the record -----------------------------------------------------------------------------------------------
+
+static struct slice protocol_name(enum http_version version)
+{
+    switch (version) {
+    case HTTP_1_0:
+        return SLICE("HTTP/1.0");
+    case HTTP_1_1:
+        return SLICE("HTTP/1.1");
+    case HTTP_2:
+        return SLICE("HTTP/2");
+    }
+    return SLICE("");
+}
+
+static void put_request(const struct exchange *x, struct record *record)
+{
+    record->start_unix_us = x->client.unix_us;
+    record->method = x->method;
+    record->path = x->target;
+    record->authority = x->authority;
+    record->scheme = x->scheme;
+    record->protocol = protocol_name(x->version);
+    record->downstream_local_address = x->client.local_address;
+    record->downstream_remote_address = x->client.remote_address;
+    record->requested_server_name = x->client.server_name;
+    record->generation = x->snapshot->generation;
+    record->request = &x->fields;
+    record->attempts = x->attempts;
+}
+
+// The request's fields as the last backend saw them, but with the lifted ones and without its credential.
+static void put_mutated_fields(struct exchange *x, struct record *record)
+{
+    const struct header_mutation *mutation = &x->attempt->compiled->headers;
+    struct fields *fields = ARENA_NEW(&x->arena, struct fields);
+    if ((mutation->set_count || mutation->remove_count) && fields &&
+        fields_copy(&x->fields, &x->arena, mutation->set_count, fields) &&
+        mutate_headers_apply(mutation, &x->arena, fields))
+        record->request = fields;
+}
+
+// "httproute/ns/name/rule/i/match/j/host", dots of the host as underscores, as Envoy Gateway names its routes.
+static struct slice route_name(struct exchange *x)
+{
+    struct slice host = arena_dup(&x->arena, x->hit.host);
+    for (size_t i = 0; host.ptr && i < host.len; i++)
+        if (host.ptr[i] == '.')
+            ((char *)(uintptr_t)host.ptr)[i] = '_';
+    char digits[20];
+    struct buf number = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
+    buf_append_u64(&number, x->hit.match_index);
+    struct slice parts[] = {x->rule->cluster, SLICE("/match/"), buf_slice(&number), SLICE("/"), host};
+    return arena_join(&x->arena, parts, 5);
+}
+
+static void put_upstream(struct exchange *x, struct record *record)
+{
+    record->upstream_time_us = -1;
+    if (x->rule) {
+        record->upstream_cluster = x->rule->cluster;
+        record->route_name = route_name(x);
+    }
+    if (!x->attempt)
+        return;
+    record->upstream_host = x->attempt->upstream_address;
+    record->upstream_local_address = x->attempt->local_address;
+    record->transport_failure = x->transport_reason;
+    if (x->attempt->head_us)
+        record->upstream_time_us = x->attempt->head_us - x->attempt->begun_us;
+    put_mutated_fields(x, record);
+}
+
+// Why an exchange that did not end by itself ended.
+static enum error_code end_error(const struct exchange *x, enum exchange_end how)
+{
+    switch (how) {
+    case END_CLIENT_GONE:
+        return ERROR_CLIENT_GONE;
+    case END_DRAINED:
+        return ERROR_DRAINING;
+    case END_SEND_TIMEOUT:
+        return ERROR_SEND_TIMEOUT;
+    case END_CUT:
+        return x->error ? x->error : ERROR_STREAM_CUT;
+    case END_COMPLETE:
+        break;
+    }
+    return x->error;
+}
+
+static void put_outcome(struct exchange *x, struct record *record, enum exchange_end how)
+{
+    enum error_code error = end_error(x, how);
+    const struct error_info *info = error_info(error);
+    record->status = x->sent_status;
+    record->response = x->sent_status ? x->sent_fields : NULL;
+    record->details = error ? info->details : x->attempt ? SLICE("via_upstream") : SLICE("direct_response");
+    record->flags = info->flags.len && error ? info->flags : SLICE("-");
+    if (x->is_exhausted && x->attempts > 1) // retries were spent: URX beside whatever else
+        record->flags = error && info->flags.len
+                            ? arena_join(&x->arena, (struct slice[]){info->flags, SLICE(",URX")}, 2)
+                            : SLICE("URX");
+}
+
+const struct record *exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
+                                    uint64_t bytes_sent)
+{
+    if (x->record)
+        return x->record;
+    struct record *record = arena_alloc(&x->arena, sizeof *record);
+    static const struct record empty;
+    if (!record)
+        return &empty;
+    // The metadata's slots are filled as they are used; clearing all of them would cost more than the rest.
+    memset(record, 0, offsetof(struct record, metadata));
+    record->metadata_count = 0;
+    put_request(x, record);
+    put_upstream(x, record);
+    put_outcome(x, record, how);
+    put_metadata(x, record);
+    record->duration_us = now_us - x->client.now_us;
+    record->bytes_received = bytes_received;
+    record->bytes_sent = bytes_sent;
+    x->record = record;
+    x->step = STEP_CLOSED;
+    return record;
+}

@@ -1,0 +1,238 @@
+// One request's state, and the steps that share it. Private to the room. An exchange and all that it points to live in
+// its arena, but for the held body and a local reply's body, which have buffers of their own.
+#ifndef WEIR_EXCHANGE_LIFE_H
+#define WEIR_EXCHANGE_LIFE_H
+
+#include "credential/credential.h"
+#include "exchange/compiled.h"
+#include "exchange/exchange.h"
+#include "schema/schema.h"
+
+enum step {
+#define STEP(name, function, want) STEP_##name,
+#include "exchange/steps.def"
+#undef STEP
+};
+
+// What a request field is to Weir, found once by length and first byte.
+enum field_class {
+    FIELD_PLAIN,
+    FIELD_HOP,        // hop-by-hop or framing: never forwarded
+    FIELD_INTERNAL,   // x-ai-eg-*: Weir's own, seen by routes and logs, never forwarded
+    FIELD_DROPPED,    // taken off before anybody sees it
+    FIELD_OVERRIDE,   // x-aigw-* and the like: kept aside for the backend that may use it
+    FIELD_CREDENTIAL, // the client's own credential
+    FIELD_ENCODINGS,  // accept-encoding
+    FIELD_CONNECTION,
+    FIELD_CONTENT_TYPE,
+    FIELD_CONTENT_ENCODING,
+    FIELD_EXPECT,
+    FIELD_REQUEST_ID,
+    FIELD_FORWARDED_FOR,
+    FIELD_FORWARDED_PROTO,
+    FIELD_PIN,
+};
+
+// A part of a form as the edits of an attempt see it.
+struct form_part {
+    bool is_there;
+    struct json_span whole; // from its delimiter to the next one
+    struct json_span content;
+};
+
+// What was tried of a rule's backend references.
+struct ref_state {
+    uint8_t tries;
+    bool is_down; // as the host said when a backend was chosen last
+    int64_t cool_until_us;
+};
+
+struct exchange {
+    struct arena arena;
+    struct snapshot *snapshot;
+    const struct compiled_listener *listener;
+    enum step step;
+    enum error_code error; // why the exchange replies itself or was cut
+    uint64_t random;       // state of the generator
+
+    // The client and its request, as received.
+    struct exchange_client client;
+    struct slice method;
+    struct slice target;
+    struct slice authority;
+    struct slice scheme;
+    enum http_version version;
+    struct fields fields; // as clients' guards, routes and logs see them
+    uint8_t *classes;     // enum field_class of each
+    struct fields overrides;
+    struct slice request_id;
+    struct slice content_type;
+    bool is_type_repeated;
+    bool is_encoded;         // content-encoding other than identity
+    bool is_expect_unknown;  // an expectation other than 100-continue
+    struct slice pin_header; // NULL pointer: none
+    uint32_t pin_count;
+    size_t forwarded_for; // index, SLICE_NOT_FOUND when absent
+    bool has_connection;  // a Connection field may name more fields to drop
+
+    // The body.
+    const struct endpoint *endpoint; // NULL: a plain route's request
+    enum exchange_body_mode mode;
+    int64_t content_length;
+    size_t body_limit;
+    struct buf body;
+    bool is_body_whole;
+    bool is_body_needed; // still: an attempt may follow
+
+    // Lifted (S2).
+    struct slice model;
+    struct slice pin;
+    bool is_stream;
+    struct json_scan scan;
+    struct json_member *members; // by enum body_name and roots
+    struct slice boundary;
+    struct form_part form_model;
+    struct form_part form_backend;
+
+    // Routed.
+    struct route_hit hit;
+    const struct compiled_route *route;
+    const struct compiled_rule *rule;
+    bool wants_usage; // something reads tokens or the response's model
+    bool asks_usage;  // the provider is asked for usage, and the extra chunk kept from the client (S8)
+
+    // Attempts (S7).
+    struct ref_state *refs;
+    struct attempt *attempt; // the newest
+    uint32_t attempts;
+    uint32_t retries_left;
+    bool is_retry_barred; // by the host's budget, when a backend was chosen last
+    bool is_exhausted;    // a retry was due and none was left: URX
+    int64_t backoff_until_us;
+    int64_t retry_wait_us; // as decided when the last attempt failed
+
+    // The end.
+    struct exchange_reply reply;
+    struct buf reply_body;
+    struct slice reply_param;
+    struct slice transport_reason;
+    struct slice error_details; // over the error's own; empty: those
+    uint16_t sent_status;
+    const struct fields *sent_fields;
+    struct record *record;
+    int64_t closed_us;
+};
+
+struct attempt {
+    struct exchange *exchange;
+    const struct config_backend_ref *ref;
+    const struct compiled_ref *compiled;
+    struct attempt_request request;
+    struct secret credential; // owned bytes, wiped with the attempt
+    struct slice upstream_address;
+    struct slice local_address;
+    int64_t begun_us;
+    int64_t head_us; // when the upstream's head came; 0: not yet
+    int64_t last_us; // when its last byte came
+
+    // The answer.
+    struct response_head head;
+    bool is_event_stream; // framed as events (S8)
+    bool is_usage_read;
+    struct usage_reader *reader;
+    struct sse_parser events;
+    struct buf carry; // an event that came in several pieces, or an error event
+    struct slice *pieces;
+    size_t piece_count;
+    size_t piece_cap;
+    int64_t first_event_us;
+    bool is_over;
+    bool is_request_sent;
+};
+
+// ---- steps ----------------------------------------------------------------------------------------------------
+
+// Runs steps until one waits; gives what it waits for.
+enum exchange_want exchange_run(struct exchange *x);
+enum step step_admit(struct exchange *x);
+enum step step_lift(struct exchange *x);
+enum step step_route(struct exchange *x);
+
+// ---- the head -------------------------------------------------------------------------------------------------
+
+// Copies the head into the exchange and classifies its fields. False without memory.
+bool head_take(struct exchange *x, const struct request_head *head);
+enum field_class field_class_of(struct slice name);
+// Appends a field of the given class to what routes and logs see.
+bool head_add(struct exchange *x, enum field_class class, struct slice name, struct slice value);
+// Whether a comma list of tokens names this one (any case), as Connection does.
+bool list_names(struct slice list, struct slice token);
+
+// ---- lifting --------------------------------------------------------------------------------------------------
+
+// A lifted value as S1 wants it; prepares the reply and gives false when it is not.
+bool lift_value(struct exchange *x, struct slice text, size_t max_bytes, struct slice name, struct slice *ret_value);
+enum step lift_json(struct exchange *x);
+enum step lift_form(struct exchange *x);
+// The reply for a member that is wrong: 400 with `param`. Gives STEP_REPLY.
+enum step lift_refuse(struct exchange *x, enum error_code error, struct slice name, struct slice why);
+
+// ---- replies --------------------------------------------------------------------------------------------------
+
+// Prepares the local reply for an error, with its own message or (not empty) another. Gives STEP_REPLY.
+enum step reply_error(struct exchange *x, enum error_code error, struct slice message);
+// The same with one more field, such as allow.
+enum step reply_error_with(struct exchange *x, enum error_code error, struct slice message, struct slice name,
+                           struct slice value);
+// Prepares an answer that is no error; `body` in x->reply_body.
+enum step reply_answer(struct exchange *x, uint16_t status, struct slice content_type, struct slice location);
+// The list of models (config-model.md 3.6).
+enum step reply_models(struct exchange *x);
+
+// ---- choosing and retrying ------------------------------------------------------------------------------------
+
+void choose_init(struct exchange *x);
+uint64_t exchange_random(struct exchange *x);
+// Whether some backend can take another attempt, at once or in time.
+bool choose_has_next(struct exchange *x, int64_t now_us);
+static inline const struct config_retry *exchange_policy(const struct exchange *x)
+{
+    return &x->hit.rule->traffic.retry;
+}
+// Whether the attempt's failure, or its answer's status, is to be followed by another attempt. Notes when that may
+// begin. `retry_after_us` 0: the upstream said nothing.
+bool retry_after_failure(struct exchange *x, enum error_code why, int64_t now_us);
+bool retry_after_status(struct exchange *x, uint16_t status, int64_t retry_after_us, int64_t now_us);
+// The value of retry-after in microseconds: seconds or an HTTP date (RFC 9110 section 10.2.3); 0 when there is none.
+int64_t retry_after_us(const struct fields *fields, int64_t unix_us);
+
+// ---- attempts -------------------------------------------------------------------------------------------------
+
+// The body for this attempt as pieces. False: the reply is ready.
+bool edit_body(struct exchange *x, struct attempt *a);
+// The header and host filters of a plain route, on the attempt's request.
+bool plain_build(struct exchange *x, struct attempt *a);
+// The response filters of a plain route.
+bool plain_response(struct exchange *x, struct fields *fields);
+// Redirects; STEP_REPLY or STEP_BACKEND.
+enum step plain_answer(struct exchange *x);
+// Target with the path change of a filter.
+struct slice plain_target(struct exchange *x);
+// Wipes and releases what an attempt holds outside the arena. NULL is fine.
+void attempt_fini(struct attempt *a);
+
+// ---- responses ------------------------------------------------------------------------------------------------
+
+bool response_take_head(struct attempt *a, const struct response_head *head);
+// Event streams: the pieces of this call's whole events.
+struct attempt_verdict stream_pass(struct attempt *a, struct slice piece, bool is_end, int64_t now_us);
+// Ends the client's message abnormally, with an error event where the endpoint has one.
+struct attempt_verdict stream_cut(struct attempt *a, enum error_code why);
+bool attempt_push(struct attempt *a, struct slice piece);
+
+// ---- time -----------------------------------------------------------------------------------------------------
+
+// The moment the whole request must be over, INT64_MAX: never.
+int64_t total_deadline_us(const struct exchange *x);
+
+#endif

@@ -1,0 +1,89 @@
+// A snapshot's birth, sharing and end, and what hosts may ask of it.
+#include "exchange/compiled.h"
+
+#define SNAPSHOT_BLOCK_BYTES (16U * 1024)
+
+static void release(struct snapshot *snapshot)
+{
+    if (snapshot->listeners)
+        for (size_t i = 0; i < snapshot->config->listener_count; i++)
+            if (snapshot->listeners[i].table)
+                route_table_free(snapshot->listeners[i].table);
+    struct config *config = snapshot->config;
+    struct arena arena = snapshot->arena; // holds the snapshot itself
+    arena_fini(&arena);
+    config_free(config);
+}
+
+struct snapshot *snapshot_new(struct config *take_config, uint64_t generation, uint64_t seed, struct findings *findings)
+{
+    struct arena arena;
+    arena_init(&arena, SNAPSHOT_BLOCK_BYTES, SIZE_MAX / 2);
+    struct snapshot *snapshot = ARENA_NEW(&arena, struct snapshot);
+    if (!snapshot) {
+        config_free(take_config);
+        return NULL;
+    }
+    snapshot->arena = arena;
+    snapshot->config = take_config;
+    snapshot->generation = generation;
+    atomic_init(&snapshot->references, 1);
+    size_t errors_before = findings->error_count;
+    // Both run, so that all findings come at once (S10).
+    bool is_whole = snapshot_compile_routes(snapshot, findings);
+    is_whole = snapshot_compile_listeners(snapshot, seed, findings) && is_whole;
+    if (is_whole && findings->error_count == errors_before)
+        return snapshot;
+    release(snapshot);
+    return NULL;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
+{
+    atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
+    return snapshot;
+}
+
+void snapshot_unref(struct snapshot *snapshot)
+{
+    if (snapshot && atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) == 1)
+        release(snapshot);
+}
+
+const struct config *snapshot_config(const struct snapshot *snapshot)
+{
+    return snapshot->config;
+}
+
+uint64_t snapshot_generation(const struct snapshot *snapshot)
+{
+    return snapshot->generation;
+}
+
+static const struct compiled_listener *listener_at(const struct snapshot *snapshot, size_t listener_id)
+{
+    return listener_id < snapshot->config->listener_count ? &snapshot->listeners[listener_id] : NULL;
+}
+
+const struct route_table *snapshot_routes(const struct snapshot *snapshot, size_t listener_id)
+{
+    const struct compiled_listener *listener = listener_at(snapshot, listener_id);
+    return listener ? listener->table : NULL;
+}
+
+size_t snapshot_log_count(const struct snapshot *snapshot, size_t listener_id)
+{
+    const struct compiled_listener *listener = listener_at(snapshot, listener_id);
+    return listener ? listener->log_count : 0;
+}
+
+const struct accesslog *snapshot_log(const struct snapshot *snapshot, size_t listener_id, size_t index)
+{
+    return index < snapshot_log_count(snapshot, listener_id) ? snapshot->listeners[listener_id].logs[index].log : NULL;
+}
+
+struct slice snapshot_log_path(const struct snapshot *snapshot, size_t listener_id, size_t index)
+{
+    return index < snapshot_log_count(snapshot, listener_id) ? snapshot->listeners[listener_id].logs[index].path
+                                                             : (struct slice){NULL, 0};
+}

@@ -1,0 +1,61 @@
+// The step table, and what may be asked of an exchange at any time.
+#include "exchange/life.h"
+
+struct step_row {
+    enum step (*run)(struct exchange *x); // NULL: waits for the host
+    enum exchange_want want;
+    struct slice name;
+};
+
+static const struct step_row steps[] = {
+#define STEP(name_, function_, want_) [STEP_##name_] = {function_, EXCHANGE_WANT_##want_, SLICE_INIT(#name_)},
+#include "exchange/steps.def"
+#undef STEP
+};
+
+enum exchange_want exchange_run(struct exchange *x)
+{
+    while (steps[x->step].run)
+        x->step = steps[x->step].run(x);
+    return steps[x->step].want;
+}
+
+struct slice exchange_step_name(const struct exchange *exchange)
+{
+    return steps[exchange->step].name;
+}
+
+enum exchange_body_mode exchange_body_mode(const struct exchange *exchange)
+{
+    return exchange->mode;
+}
+
+const struct config_rule *exchange_rule(const struct exchange *exchange)
+{
+    return exchange->hit.rule;
+}
+
+const struct config_listener *exchange_listener(const struct exchange *exchange)
+{
+    return exchange->listener->config;
+}
+
+struct snapshot *exchange_snapshot(const struct exchange *exchange)
+{
+    return exchange->snapshot;
+}
+
+struct slice exchange_request_id(const struct exchange *exchange)
+{
+    return exchange->request_id;
+}
+
+const struct fields *exchange_fields(const struct exchange *exchange)
+{
+    return &exchange->fields;
+}
+
+const struct exchange_reply *exchange_reply(const struct exchange *exchange)
+{
+    return &exchange->reply;
+}
