@@ -19,7 +19,8 @@ static double now_s(void)
 
 static void fill(struct buf *body, size_t bytes, const char *unit)
 {
-    buf_printf(body, "{\"messages\":[{\"role\":\"system\",\"content\":\"You are terse.\"},{\"role\":\"user\",\"content\":\"");
+    buf_printf(body,
+               "{\"messages\":[{\"role\":\"system\",\"content\":\"You are terse.\"},{\"role\":\"user\",\"content\":\"");
     while (body->len < bytes)
         buf_append(body, slice_from_cstr(unit));
     buf_printf(body, "\"}],\"temperature\":0.7,\"max_tokens\":1024,\"stream\":true,"

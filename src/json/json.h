@@ -65,6 +65,8 @@ bool json_next(struct json_cursor *cursor, struct slice *ret_key, struct slice *
 // Decodes a raw string (quotes included) that a scan has validated. Borrowed from `raw` when nothing is escaped, else
 // from the arena. False on a lone surrogate or when memory was refused.
 bool json_string_decode(struct slice raw, struct arena *arena, struct slice *ret_text);
+// The same into the caller's bytes. False on a lone surrogate or when the text does not fit.
+bool json_string_decode_into(struct slice raw, char *out, size_t cap, size_t *ret_len);
 // A non-negative integer without fraction or exponent. False otherwise.
 bool json_to_u64(struct slice raw, uint64_t *ret_value);
 

@@ -53,7 +53,5 @@ const unsigned char *json_value_end(const unsigned char *at, const unsigned char
 enum json_type json_type_of(unsigned char first);
 // Whether a raw key (quotes included) decodes to `name`.
 bool json_key_is(struct slice raw, struct slice name);
-// Decodes a raw string into `out`, which has room for `cap` bytes. False on a lone surrogate or when it does not fit.
-bool json_decode_into(struct slice raw, char *out, size_t cap, size_t *ret_len);
 
 #endif

@@ -102,7 +102,7 @@ static size_t read_escape(struct slice *rest, char out[4])
     return 1;
 }
 
-bool json_decode_into(struct slice raw, char *out, size_t cap, size_t *ret_len)
+bool json_string_decode_into(struct slice raw, char *out, size_t cap, size_t *ret_len)
 {
     struct slice rest = slice_sub(raw, 1, raw.len - 2);
     size_t len = 0;
@@ -137,7 +137,7 @@ bool json_string_decode(struct slice raw, struct arena *arena, struct slice *ret
     }
     size_t len;
     char *out = arena_alloc(arena, inner.len); // an escape is never shorter than what it stands for
-    if (!out || !json_decode_into(raw, out, inner.len, &len))
+    if (!out || !json_string_decode_into(raw, out, inner.len, &len))
         return false;
     *ret_text = slice_make(out, len);
     return true;

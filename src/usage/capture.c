@@ -1,0 +1,191 @@
+#include "usage/capture.h"
+
+#include "json/find.h"
+
+void capture_init(struct capture *capture, const struct slice *names, size_t name_count, size_t max_value_bytes)
+{
+    *capture = (struct capture){.names = names, .name_count = name_count, .wanted = SLICE_NOT_FOUND};
+    buf_init(&capture->partial, max_value_bytes);
+}
+
+void capture_fini(struct capture *capture)
+{
+    buf_fini(&capture->partial);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static void add_to_key(struct capture *capture, struct slice bytes)
+{
+    if (bytes.len <= sizeof capture->key - capture->key_len) {
+        memcpy(capture->key + capture->key_len, bytes.ptr, bytes.len);
+        capture->key_len += bytes.len;
+    } else {
+        capture->key_len = sizeof capture->key; // full: can't be one of ours any more
+    }
+}
+
+static size_t find_name(const struct capture *capture)
+{
+    struct slice key = {capture->key, capture->key_len};
+    for (size_t i = 0; i < capture->name_count; i++)
+        if (slice_eq(capture->names[i], key))
+            return i;
+    return SLICE_NOT_FOUND;
+}
+
+// Takes in string bytes up to and with the closing quote, or all. True when the string is closed.
+static bool pass_string(struct capture *capture, struct slice *input)
+{
+    while (input->len) {
+        if (capture->is_escaped) {
+            capture->is_escaped = false;
+            *input = slice_from(*input, 1);
+            continue;
+        }
+        size_t at = json_find_in_string(*input);
+        if (at == SLICE_NOT_FOUND) {
+            *input = slice_from(*input, input->len);
+            return false;
+        }
+        capture->is_escaped = input->ptr[at] == '\\';
+        *input = slice_from(*input, at + 1);
+        if (!capture->is_escaped)
+            return true;
+    }
+    return false;
+}
+
+static void pass_key(struct capture *capture, struct slice *input)
+{
+    struct slice before = *input;
+    bool is_closed = pass_string(capture, input);
+    size_t taken = before.len - input->len;
+    add_to_key(capture, slice_sub(before, 0, taken - is_closed));
+    if (is_closed)
+        capture->state = CAPTURE_COLON;
+}
+
+static void begin_value(struct capture *capture)
+{
+    capture->state = CAPTURE_VALUE;
+    capture->wanted = find_name(capture);
+    buf_reset(&capture->partial);
+}
+
+// One byte between the tokens of the top-level object.
+static void pass_between(struct capture *capture, struct slice *input)
+{
+    char c = input->ptr[0];
+    *input = slice_from(*input, 1);
+    if (is_blank(c))
+        return;
+    if (capture->state == CAPTURE_START && c == '{') {
+        capture->state = CAPTURE_KEY;
+        capture->depth = 1;
+    } else if (capture->state == CAPTURE_KEY && c == '"') {
+        capture->state = CAPTURE_IN_KEY;
+        capture->key_len = 0;
+    } else if (capture->state == CAPTURE_COLON && c == ':') {
+        begin_value(capture);
+    } else {
+        capture->state = CAPTURE_DONE;
+    }
+}
+
+// Takes in bytes of a value outside its strings up to something that matters. True at the ',' or '}' that ends it, which
+// is left in the input.
+static bool pass_value(struct capture *capture, struct slice *input)
+{
+    while (input->len) {
+        size_t at = capture->depth > 1 ? json_find_bracket(*input) : 0;
+        if (at == SLICE_NOT_FOUND) {
+            *input = slice_from(*input, input->len);
+            return false;
+        }
+        char c = input->ptr[at];
+        *input = slice_from(*input, at);
+        if (capture->depth == 1 && (c == ',' || c == '}' || c == ']'))
+            return true;
+        *input = slice_from(*input, 1);
+        if (c == '{' || c == '[')
+            capture->depth++;
+        else if (c == '}' || c == ']')
+            capture->depth--;
+        else if (c == '"') {
+            capture->state = CAPTURE_IN_STRING;
+            return false;
+        }
+    }
+    return false;
+}
+
+static struct slice trim_blanks(struct slice value)
+{
+    while (value.len && is_blank(value.ptr[0]))
+        value = slice_from(value, 1);
+    while (value.len && is_blank(value.ptr[value.len - 1]))
+        value.len--;
+    return value;
+}
+
+// The value is complete with the bytes [from, to) of this piece. False when it is none of ours or was too large.
+static bool complete_value(struct capture *capture, struct slice last, size_t *ret_index, struct slice *ret_value)
+{
+    size_t index = capture->wanted;
+    capture->wanted = SLICE_NOT_FOUND;
+    if (index == SLICE_NOT_FOUND)
+        return false;
+    struct slice value = last;
+    if (capture->partial.len) {
+        if (!buf_append(&capture->partial, last))
+            return false;
+        value = buf_slice(&capture->partial);
+    } else if (last.len > capture->partial.max) {
+        return false; // as if it had come in pieces
+    }
+    *ret_index = index;
+    *ret_value = trim_blanks(value);
+    return true;
+}
+
+// Passes over (or keeps) value bytes. True when a wanted value is complete.
+static bool pass_member_value(struct capture *capture, struct slice *input, size_t *ret_index, struct slice *ret_value)
+{
+    struct slice before = *input;
+    bool is_complete = false;
+    while (input->len && !is_complete) {
+        if (capture->state == CAPTURE_VALUE)
+            is_complete = pass_value(capture, input);
+        else if (pass_string(capture, input))
+            capture->state = CAPTURE_VALUE;
+    }
+    struct slice taken = slice_sub(before, 0, before.len - input->len);
+    if (!is_complete) {
+        if (capture->wanted != SLICE_NOT_FOUND && !buf_append(&capture->partial, taken))
+            capture->wanted = SLICE_NOT_FOUND;
+        return false;
+    }
+    capture->state = input->ptr[0] == ',' ? CAPTURE_KEY : CAPTURE_DONE;
+    *input = slice_from(*input, 1);
+    return complete_value(capture, taken, ret_index, ret_value);
+}
+
+bool capture_next(struct capture *capture, struct slice *input, size_t *ret_index, struct slice *ret_value)
+{
+    while (input->len && capture->state != CAPTURE_DONE) {
+        if (capture->state == CAPTURE_IN_KEY) {
+            pass_key(capture, input);
+        } else if (capture->state == CAPTURE_VALUE || capture->state == CAPTURE_IN_STRING) {
+            if (pass_member_value(capture, input, ret_index, ret_value))
+                return true;
+        } else {
+            pass_between(capture, input);
+        }
+    }
+    *input = slice_from(*input, input->len);
+    return false;
+}

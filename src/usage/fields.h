@@ -1,0 +1,11 @@
+// Private to the room: where each shape of a response keeps its token counts.
+#ifndef WEIR_USAGE_FIELDS_H
+#define WEIR_USAGE_FIELDS_H
+
+#include "usage/reader.h"
+
+// Reads a usage object (validated text) into `usage`; only what it has is set. Counts that are no plain non-negative
+// integers are passed over.
+void usage_fields_read(enum usage_shape shape, struct slice object, struct usage *usage);
+
+#endif
