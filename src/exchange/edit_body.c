@@ -110,11 +110,11 @@ static bool cut_member(struct exchange *x, struct json_edits *edits, const struc
                        size_t *leading_end)
 {
     size_t from = member->before;
-    size_t to = member->after;
+    size_t to = member->value.to;
     if (member->before == *leading_end) { // so far all members are gone
         from = member->before + 1;
-        if (x->body.ptr[to] == ',')
-            to++;
+        if (x->body.ptr[member->after] == ',')
+            to = member->after + 1;
         *leading_end = member->after;
     }
     return json_edit_add(edits, from, to, SLICE(""));

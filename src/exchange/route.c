@@ -62,13 +62,10 @@ enum step step_route(struct exchange *x)
         .fields = &x->fields,
         .model = x->model,
         .backend = x->pin,
+        .is_plain = !x->endpoint, // AI routes serve model endpoints alone
     };
     if (!route_match(x->listener->table, &request, &x->arena, &x->hit))
         return refuse_route(x);
-    if (!x->endpoint && x->hit.route->kind == ROUTE_AI) {
-        x->hit = (struct route_hit){0};
-        return refuse_route(x); // AI routes serve model endpoints alone
-    }
     x->route = compiled_route(x->snapshot, x->hit.route);
     x->rule = compiled_rule(x->snapshot, x->hit.route, x->hit.rule);
     if (!is_edited_once(x))

@@ -53,6 +53,8 @@ static struct slice why_missed(const struct route_table *table, const struct rou
     case MISS_HOST:
         return arena_printf(arena, "host \"" SLICE_FMT "\" is not " SLICE_FMT, SLICE_ARG(verdict->actual),
                             SLICE_ARG(hostname));
+    case MISS_KIND:
+        return SLICE("an AI route, and the path is no model endpoint");
     case MISS_PIN:
         return arena_printf(arena,
                             "the request is pinned to backend \"" SLICE_FMT

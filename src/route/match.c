@@ -125,6 +125,8 @@ static struct verdict check_entry(const struct route_entry *entry, const struct 
                                   struct arena *scratch)
 {
     struct slice path = http_path(request->target);
+    if (request->is_plain && entry->route->kind == ROUTE_AI)
+        return (struct verdict){.miss = MISS_KIND, .actual = path};
     if (!is_eligible(entry, request))
         return (struct verdict){.miss = MISS_PIN, .actual = request->backend};
     if (!path_matches(entry, path, scratch))

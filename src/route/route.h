@@ -23,6 +23,7 @@ struct route_request {
     const struct fields *fields;
     struct slice model;   // empty: none
     struct slice backend; // the pin (S3); empty: none
+    bool is_plain;        // the path is no model endpoint: only plain HTTPRoutes apply
 };
 
 struct route_hit {

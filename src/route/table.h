@@ -91,7 +91,7 @@ int entry_compare(const struct route_entry *a, const struct route_entry *b, enum
 struct slice order_step_text(enum order_step step);
 
 // What keeps an entry from applying to a request.
-enum miss { MISS_NONE, MISS_HOST, MISS_PIN, MISS_PATH, MISS_METHOD, MISS_HEADER, MISS_QUERY };
+enum miss { MISS_NONE, MISS_HOST, MISS_KIND, MISS_PIN, MISS_PATH, MISS_METHOD, MISS_HEADER, MISS_QUERY };
 struct verdict {
     enum miss miss;
     const struct route_cond *cond; // of MISS_HEADER and MISS_QUERY
