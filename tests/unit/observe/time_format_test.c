@@ -29,7 +29,7 @@ static void iso(void **state)
 static void as_strftime(void **state)
 {
     (void)state;
-    static const char format[] = "%Y-%m-%d %j %u %a %A %b %B %e %y %H:%M:%S %I %p %F %T %s";
+    static const char format[] = "%Y-%m-%d %j %u %a %A %b %B %e %H:%M:%S %I %p %F %T %s";
     for (int64_t day = -73000; day < 73000; day++) {
         char expected[256];
         time_t second = (time_t)(day * 86400 + (day * 7919 % 86400 + 86400) % 86400);
