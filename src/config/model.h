@@ -19,7 +19,7 @@ struct config_text {
 
 enum config_match_type { MATCH_EXACT, MATCH_PREFIX, MATCH_REGEX };
 
-struct config_name_match { // a header or a query parameter
+struct config_name_match {       // a header or a query parameter
     enum config_match_type type; // EXACT or REGEX
     struct config_text name;     // headers: any case
     struct config_text value;
@@ -64,7 +64,12 @@ enum config_schema {
     SCHEMA_AWS_ANTHROPIC,
 };
 
-enum config_credential_type { CREDENTIAL_NONE, CREDENTIAL_API_KEY, CREDENTIAL_AZURE_API_KEY, CREDENTIAL_ANTHROPIC_API_KEY };
+enum config_credential_type {
+    CREDENTIAL_NONE,
+    CREDENTIAL_API_KEY,
+    CREDENTIAL_AZURE_API_KEY,
+    CREDENTIAL_ANTHROPIC_API_KEY
+};
 
 struct config_credential {
     enum config_credential_type type;
@@ -108,7 +113,8 @@ struct config_backend {
     size_t endpoint_count;
     bool is_fallback; // Backend.spec.fallback
     struct config_tls tls;
-    struct slice host; // what goes out as Host (S7): FQDN, else TLS name, else address and port of the endpoint ("" then)
+    struct slice
+        host; // what goes out as Host (S7): FQDN, else TLS name, else address and port of the endpoint ("" then)
 };
 
 // ---- policies -------------------------------------------------------------------------------------------------
@@ -140,7 +146,7 @@ struct config_passive_health { // EG: healthCheck.passive
     int64_t interval_ms;
     int64_t base_ejection_ms;
     uint32_t consecutive_5xx;
-    uint32_t consecutive_gateway_errors;       // 0: off
+    uint32_t consecutive_gateway_errors;        // 0: off
     uint32_t consecutive_local_origin_failures; // 0: off
     uint32_t max_ejection_percent;
     bool always_eject_one;
@@ -166,9 +172,9 @@ enum config_lb { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM };
 
 struct config_traffic { // BackendTrafficPolicy as it holds for one rule, defaults filled in
     struct config_retry retry;
-    int64_t connect_timeout_ms;           // default 5 s (S11)
-    int64_t max_stream_duration_ms;       // 0: none
-    int64_t upstream_idle_ms;             // idle pooled connection, default 55 s (S11)
+    int64_t connect_timeout_ms;     // default 5 s (S11)
+    int64_t max_stream_duration_ms; // 0: none
+    int64_t upstream_idle_ms;       // idle pooled connection, default 55 s (S11)
     struct config_passive_health passive;
     struct config_active_health active;
     uint32_t panic_threshold_percent;
@@ -192,7 +198,7 @@ struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 
     int64_t stream_idle_ms;
     int64_t send_timeout_ms;
     int64_t request_timeout_ms; // whole request received; 0: none
-    uint32_t max_connections; // 0: none
+    uint32_t max_connections;   // 0: none
     bool is_keep_alive_off;
 };
 
@@ -220,8 +226,8 @@ struct config_backend_ref {
     struct slice key; // "ns/backend/route/name/rule/i/ref/j" (config-model.md section 0.1)
     size_t index;     // in the rule; weight 0 keeps it
     uint32_t weight;
-    uint32_t priority; // Backend.fallback counted in
-    struct slice model_override; // empty: keep
+    uint32_t priority;                      // Backend.fallback counted in
+    struct slice model_override;            // empty: keep
     struct config_mutation header_mutation; // route level
     struct config_mutation body_mutation;   // route level
 };
@@ -303,7 +309,7 @@ struct config_log { // one EnvoyProxy telemetry.accessLog setting
 };
 
 struct config_listener {
-    size_t id; // index in config.listeners
+    size_t id;               // index in config.listeners
     struct slice namespace_; // of its Gateway
     struct slice gateway;
     struct slice name;
@@ -313,7 +319,7 @@ struct config_listener {
     struct config_client client;
     const struct config_log *logs; // empty with has_logs: access log switched off
     size_t log_count;
-    bool has_logs; // false: the default JSON line on stdout
+    bool has_logs;                // false: the default JSON line on stdout
     struct config_route **routes; // attached ones, in document order
     size_t route_count;
 };

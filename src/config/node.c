@@ -186,6 +186,8 @@ static bool take_quantity_factor(struct slice suffix, uint64_t *ret_factor)
         {SLICE_INIT("Mi"), (uint64_t)1 << 20},
         {SLICE_INIT("Gi"), (uint64_t)1 << 30},
         {SLICE_INIT("Ti"), (uint64_t)1 << 40},
+        {SLICE_INIT("P"), 1000000000000000},
+        {SLICE_INIT("Pi"), (uint64_t)1 << 50},
     };
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         if (slice_eq(suffix, suffixes[i].name)) {

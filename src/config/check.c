@@ -1,0 +1,447 @@
+// Walks a document along the table of its kind: types, limits, unknown and missing members, defaults.
+#include "config/kind.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define FINDING_MAX 512
+
+// ---- findings -----------------------------------------------------------------------------------------------------
+
+#define FORMAT_TEXT(text, format)                                                                                      \
+    char text[FINDING_MAX];                                                                                            \
+    do {                                                                                                               \
+        va_list args;                                                                                                  \
+        va_start(args, format);                                                                                        \
+        vsnprintf(text, sizeof text, format, args);                                                                    \
+        va_end(args);                                                                                                  \
+    } while (0)
+
+void check_error_at(struct check *check, struct mark mark, const char *format, ...)
+{
+    FORMAT_TEXT(text, format);
+    check->resource->has_errors = true;
+    finding_error(check->findings, mark, "%s", text);
+}
+
+void check_error(struct check *check, const struct node *node, const char *format, ...)
+{
+    FORMAT_TEXT(text, format);
+    check->resource->has_errors = true;
+    finding_error(check->findings, node_mark(node), "%s", text);
+}
+
+void check_warn(struct check *check, const struct node *node, const char *format, ...)
+{
+    FORMAT_TEXT(text, format);
+    finding_warn(check->findings, node_mark(node), "%s", text);
+}
+
+struct slice check_quote(const struct check *check, const struct node *node)
+{
+    if (node->is_substituted || check->resource->kind == KIND_SECRET)
+        return SLICE("(hidden)");
+    return slice_sub(node_text(node), 0, 80);
+}
+
+// ---- did you mean -------------------------------------------------------------------------------------------------
+
+#define NAME_MAX_BYTES 48
+
+static size_t min_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// Edit distance without regard to case; a swap of neighbours counts as one (optimal string alignment).
+static size_t distance(struct slice a, struct slice b)
+{
+    size_t rows[3][NAME_MAX_BYTES + 1];
+    size_t *before = rows[0];
+    size_t *last = rows[1];
+    size_t *now = rows[2];
+    for (size_t j = 0; j <= b.len; j++)
+        before[j] = last[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        now[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            char x = ascii_lower(a.ptr[i - 1]);
+            char y = ascii_lower(b.ptr[j - 1]);
+            now[j] = min_of(min_of(last[j] + 1, now[j - 1] + 1), last[j - 1] + (x == y ? 0 : 1));
+            if (i > 1 && j > 1 && x == ascii_lower(b.ptr[j - 2]) && y == ascii_lower(a.ptr[i - 2]))
+                now[j] = min_of(now[j], before[j - 2] + 1);
+        }
+        size_t *spare = before;
+        before = last;
+        last = now;
+        now = spare;
+    }
+    return last[b.len];
+}
+
+static bool is_near(struct slice word, struct slice name, size_t *best)
+{
+    if (word.len > NAME_MAX_BYTES || name.len > NAME_MAX_BYTES)
+        return false;
+    size_t limit = name.len < 4 ? 1 : name.len < 8 ? 2 : 3;
+    size_t found = distance(word, name);
+    if (found > limit || found >= *best)
+        return false;
+    *best = found;
+    return true;
+}
+
+struct slice nearest_name(struct slice word, const char *const *known)
+{
+    struct slice nearest = {"", 0};
+    size_t best = SIZE_MAX;
+    for (; *known; known++)
+        if (is_near(word, slice_from_cstr(*known), &best))
+            nearest = slice_from_cstr(*known);
+    return nearest;
+}
+
+static struct slice nearest_field(struct slice word, const struct field *fields)
+{
+    struct slice nearest = {"", 0};
+    size_t best = SIZE_MAX;
+    for (; fields->name; fields++)
+        if (is_near(word, slice_from_cstr(fields->name), &best))
+            nearest = slice_from_cstr(fields->name);
+    return nearest;
+}
+
+// ---- scalars ------------------------------------------------------------------------------------------------------
+
+static bool is_listed(struct slice text, const char *const *values)
+{
+    for (; *values; values++)
+        if (slice_eq(text, slice_from_cstr(*values)))
+            return true;
+    return false;
+}
+
+static struct slice list_of(struct check *check, const char *const *values)
+{
+    struct slice all = slice_from_cstr(*values);
+    while (*++values)
+        all = arena_printf(check->arena, SLICE_FMT ", %s", SLICE_ARG(all), *values);
+    return all;
+}
+
+static void check_value(struct check *check, const struct field *field, const struct node *node)
+{
+    struct slice text = node_text(node);
+    if (!is_listed(text, field->values)) {
+        struct slice near = node->is_substituted ? SLICE("") : nearest_name(text, field->values);
+        struct slice all = list_of(check, field->values);
+        check_error(check, node, "%s: \"" SLICE_FMT "\" is not one of " SLICE_FMT "%s" SLICE_FMT "%s", field->name,
+                    SLICE_ARG(check_quote(check, node)), SLICE_ARG(all), near.len ? "; did you mean " : "",
+                    SLICE_ARG(near), near.len ? "?" : "");
+    } else if (field->served && !is_listed(text, field->served)) {
+        check_error(check, node, "%s: " SLICE_FMT " is not done yet%s%s", field->name, SLICE_ARG(text),
+                    field->words ? ": " : "", field->words ? field->words : "");
+    }
+}
+
+static void check_length(struct check *check, const char *name, const struct node *node, int64_t min, int64_t max)
+{
+    size_t len = node_text(node).len;
+    if (len < (size_t)min)
+        check_error(check, node, "%s: must not be %s", name, len ? "so short" : "empty");
+    else if (max && len > (size_t)max)
+        check_error(check, node, "%s: Too long: may not be longer than %lld", name, (long long)max);
+}
+
+static const char *type_words(enum field_type type)
+{
+    static const char *const words[] = {
+        [FIELD_STRING] = "a string",
+        [FIELD_INT] = "a whole number",
+        [FIELD_NUMBER] = "a number",
+        [FIELD_BOOL] = "true or false",
+        [FIELD_DURATION] = "a duration such as 30s, 5m or 1h30m",
+        [FIELD_QUANTITY] = "a quantity of bytes such as 50Mi",
+        [FIELD_TIME] = "a time such as 2026-01-31T12:00:00Z (RFC 3339)",
+        [FIELD_LIST] = "a list",
+        [FIELD_OBJECT] = "a map",
+        [FIELD_MAP] = "a map",
+        [FIELD_ANY] = "anything",
+    };
+    return words[type];
+}
+
+static const char *node_words(enum node_type type)
+{
+    static const char *const words[] = {
+        [NODE_NULL] = "nothing",  [NODE_BOOL] = "true or false", [NODE_INT] = "a number", [NODE_FLOAT] = "a number",
+        [NODE_STRING] = "a text", [NODE_LIST] = "a list",        [NODE_MAP] = "a map",
+    };
+    return words[type];
+}
+
+static void complain_type(struct check *check, const char *name, enum field_type type, const struct node *node)
+{
+    bool wants_quotes = type == FIELD_STRING && node->type >= NODE_BOOL && node->type <= NODE_FLOAT;
+    check_error(check, node, "%s: must be %s, not %s%s", name, type_words(type), node_words(node->type),
+                wants_quotes ? ": put it in quotes" : "");
+}
+
+static void check_string(struct check *check, const struct field *field, const struct node *node, int64_t min,
+                         int64_t max)
+{
+    if (node->type != NODE_STRING && !(node->is_substituted && node_is_scalar(node))) {
+        complain_type(check, field->name, FIELD_STRING, node);
+        return;
+    }
+    size_t errors = check->findings->error_count;
+    check_length(check, field->name, node, min, max);
+    if (check->findings->error_count == errors && !pattern_matches(field->pattern, node_text(node)))
+        check_error(check, node, "%s: \"" SLICE_FMT "\" must be " SLICE_FMT, field->name,
+                    SLICE_ARG(check_quote(check, node)), SLICE_ARG(pattern_words(field->pattern)));
+    if (field->values)
+        check_value(check, field, node);
+}
+
+static void check_int(struct check *check, const struct field *field, const struct node *node, int64_t min, int64_t max)
+{
+    int64_t value;
+    if (node->type != NODE_INT)
+        complain_type(check, field->name, FIELD_INT, node);
+    else if (!node_to_i64(node, &value))
+        check_error(check, node, "%s: the number is too large", field->name);
+    else if ((min || max) && (value < min || value > max))
+        check_error(check, node, "%s: must be %lld to %lld", field->name, (long long)min, (long long)max);
+}
+
+static void check_other(struct check *check, const struct field *field, enum field_type type, const struct node *node)
+{
+    int64_t number;
+    uint64_t bytes;
+    bool is_good = true;
+    if (type == FIELD_NUMBER)
+        is_good = node->type == NODE_INT || node->type == NODE_FLOAT;
+    else if (type == FIELD_BOOL)
+        is_good = node->type == NODE_BOOL;
+    else if (type == FIELD_DURATION)
+        is_good = node_to_ms(node, &number);
+    else if (type == FIELD_QUANTITY)
+        is_good = node_to_bytes(node, &bytes) && bytes > 0;
+    else if (type == FIELD_TIME)
+        is_good = node_to_time(node, &number);
+    if (!is_good && node_is_scalar(node) && node->type == NODE_STRING)
+        check_error(check, node, "%s: \"" SLICE_FMT "\" must be %s", field->name, SLICE_ARG(check_quote(check, node)),
+                    type_words(type));
+    else if (!is_good)
+        complain_type(check, field->name, type, node);
+}
+
+// ---- lists and maps -----------------------------------------------------------------------------------------------
+
+static void check_object(struct check *check, const struct field *fields, struct node *map);
+
+static void check_typed(struct check *check, const struct field *field, enum field_type type, bool is_item,
+                        struct node *node)
+{
+    int64_t min = is_item ? field->item_min : field->min;
+    int64_t max = is_item ? field->item_max : field->max;
+    if (type == FIELD_STRING) {
+        check_string(check, field, node, min, max);
+    } else if (type == FIELD_INT) {
+        check_int(check, field, node, min, max);
+    } else if (type == FIELD_OBJECT) {
+        if (node->type != NODE_MAP) {
+            complain_type(check, field->name, type, node);
+            return;
+        }
+        check_object(check, field->fields, node);
+        // Rules come last, on malformed objects too: they take what is missing or of another type as absent.
+        if (field->rule)
+            field->rule(check, node);
+    } else {
+        check_other(check, field, type, node);
+    }
+}
+
+static struct node *unique_key(const struct field *field, struct node *item)
+{
+    return field->unique_by[0] ? node_get(item, slice_from_cstr(field->unique_by)) : item;
+}
+
+static void check_unique(struct check *check, const struct field *field, const struct node *list)
+{
+    struct map seen;
+    map_init(&seen, check->arena, 0);
+    for (struct node *item = list->first; item; item = item->next) {
+        struct node *key = unique_key(field, item);
+        if (!key || !node_is_scalar(key))
+            continue;
+        const struct node *first = map_get(&seen, key->text);
+        if (!first)
+            map_put(&seen, key->text, key);
+        else if (field->unique_words)
+            check_error(check, key, "%s: \"" SLICE_FMT "\" stands in line %u already", field->unique_words,
+                        SLICE_ARG(check_quote(check, key)), first->mark.line);
+        else
+            check_error(check, key, "%s: Duplicate value: \"" SLICE_FMT "\" stands in line %u already", field->name,
+                        SLICE_ARG(check_quote(check, key)), first->mark.line);
+    }
+}
+
+static void check_count(struct check *check, const struct field *field, const struct node *node)
+{
+    if (node->count < (size_t)field->min)
+        check_error(check, node, "%s: must have at least %lld %s", field->name, (long long)field->min,
+                    field->min == 1 ? "entry" : "entries");
+    else if (field->max && node->count > (size_t)field->max)
+        check_error(check, node, "%s: Too many: %zu: must have at most %lld items", field->name, node->count,
+                    (long long)field->max);
+}
+
+static void check_entries(struct check *check, const struct field *field, struct node *node)
+{
+    if (node->type != (field->type == FIELD_LIST ? NODE_LIST : NODE_MAP)) {
+        complain_type(check, field->name, field->type, node);
+        return;
+    }
+    check_count(check, field, node);
+    for (struct node *item = node->first; item; item = item->next) {
+        if (item->type == NODE_NULL && field->item != FIELD_ANY)
+            check_error(check, item, "%s: an entry is empty", field->name);
+        else
+            check_typed(check, field, field->item, true, item);
+    }
+    if (field->unique_by)
+        check_unique(check, field, node);
+    if (field->list_rule)
+        field->list_rule(check, node);
+}
+
+// ---- objects ------------------------------------------------------------------------------------------------------
+
+static const struct field *find_field(const struct field *fields, struct slice name)
+{
+    for (; fields->name; fields++)
+        if (slice_eq(name, slice_from_cstr(fields->name)))
+            return fields;
+    return NULL;
+}
+
+static void complain_unknown(struct check *check, const struct field *fields, const struct node *member)
+{
+    struct slice near = nearest_field(member->key, fields);
+    struct slice shown = slice_sub(member->key, 0, 80);
+    if (near.len)
+        check_error_at(check, member->key_mark, "unknown field \"" SLICE_FMT "\": did you mean \"" SLICE_FMT "\"?",
+                       SLICE_ARG(shown), SLICE_ARG(near));
+    else
+        check_error_at(check, member->key_mark, "unknown field \"" SLICE_FMT "\": there is none of this name here",
+                       SLICE_ARG(shown));
+}
+
+static void check_member(struct check *check, const struct field *field, struct node *member)
+{
+    if (field->support == SUPPORT_REFUSED) {
+        if (!field->harmless || !slice_eq(node_text(member), slice_from_cstr(field->harmless)))
+            check_error_at(check, member->key_mark, "%s: %s", field->name, field->words);
+        return;
+    }
+    if (field->support == SUPPORT_SILENT)
+        return;
+    if (field->support == SUPPORT_IGNORED) {
+        finding_note(check->findings, member->key_mark, "%s: has no effect here: %s", field->name, field->words);
+        return;
+    }
+    if (field->type == FIELD_LIST || field->type == FIELD_MAP)
+        check_entries(check, field, member);
+    else
+        check_typed(check, field, field->type, false, member);
+}
+
+// Only scalars have presets. Their type is that of the text, as if it stood in the file unquoted.
+static void fill_in(struct check *check, const struct field *field, struct node *map)
+{
+    struct slice text = slice_from_cstr(field->preset);
+    struct slice name = slice_from_cstr(field->name);
+    struct node *node = node_member(map, name); // an explicit null
+    if (!node)
+        node = node_add(check->arena, map, name, NODE_NULL, text);
+    if (!node)
+        return;
+    node->type = field->type == FIELD_STRING ? NODE_STRING : document_plain_type(text);
+    node->text = text;
+    node->is_default = true;
+}
+
+static void check_absent(struct check *check, const struct field *fields, struct node *map)
+{
+    for (const struct field *field = fields; field->name; field++) {
+        if (!field->is_required && !field->preset)
+            continue;
+        if (node_get(map, slice_from_cstr(field->name)))
+            continue;
+        if (field->preset)
+            fill_in(check, field, map);
+        else
+            check_error(check, map, "%s: Required value: the field is missing here", field->name);
+    }
+}
+
+static void check_object(struct check *check, const struct field *fields, struct node *map)
+{
+    for (struct node *member = map->first; member; member = member->next) {
+        const struct field *field = find_field(fields, member->key);
+        if (!field)
+            complain_unknown(check, fields, member);
+        else if (member->type != NODE_NULL)
+            check_member(check, field, member);
+    }
+    check_absent(check, fields, map);
+}
+
+// ---- the frame of every resource ----------------------------------------------------------------------------------
+
+// metadata of Kubernetes' objects: what the gateway does not read is accepted, since `kubectl get -o yaml` writes it.
+static const struct field metadata_fields[] = {
+    {.name = "name", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_DNS_SUBDOMAIN, .min = 1, .max = 253},
+    {.name = "namespace", .type = FIELD_STRING, .pattern = PATTERN_DNS_LABEL, .min = 1, .max = 63},
+    {.name = "annotations", .type = FIELD_MAP, .item = FIELD_STRING},
+    {.name = "labels", .type = FIELD_MAP, .item = FIELD_STRING},
+    {.name = "creationTimestamp", .type = FIELD_TIME},
+    {.name = "uid", .support = SUPPORT_SILENT},
+    {.name = "resourceVersion", .support = SUPPORT_SILENT},
+    {.name = "generation", .support = SUPPORT_SILENT},
+    {.name = "generateName", .support = SUPPORT_SILENT},
+    {.name = "managedFields", .support = SUPPORT_SILENT},
+    {.name = "ownerReferences", .support = SUPPORT_SILENT},
+    {.name = "finalizers", .support = SUPPORT_SILENT},
+    {.name = "deletionTimestamp", .support = SUPPORT_SILENT},
+    {.name = "deletionGracePeriodSeconds", .support = SUPPORT_SILENT},
+    {.name = "selfLink", .support = SUPPORT_SILENT},
+    {.name = NULL},
+};
+
+static const struct field metadata = {
+    .name = "metadata", .type = FIELD_OBJECT, .is_required = true, .fields = metadata_fields};
+
+static bool is_frame(struct slice key)
+{
+    return slice_eq(key, SLICE("apiVersion")) || slice_eq(key, SLICE("kind")) || slice_eq(key, SLICE("metadata")) ||
+           slice_eq(key, SLICE("status"));
+}
+
+void check_resource(struct check *check, const struct kind *kind, struct node *root)
+{
+    for (struct node *member = root->first; member; member = member->next) {
+        const struct field *field = find_field(kind->fields, member->key);
+        if (slice_eq(member->key, SLICE("metadata")) && member->type != NODE_NULL)
+            check_member(check, &metadata, member);
+        else if (!field && !is_frame(member->key))
+            complain_unknown(check, kind->fields, member);
+        else if (field && member->type != NODE_NULL)
+            check_member(check, field, member);
+    }
+    if (!node_get(root, SLICE("metadata")))
+        check_error(check, root, "metadata: Required value: every resource needs a metadata.name");
+    check_absent(check, kind->fields, root);
+}

@@ -1,0 +1,242 @@
+// GatewayClass and Gateway (gateway.networking.k8s.io): where Weir listens.
+#include "config/kind_shared.h"
+
+static const struct field parameters_ref[] = {
+    {.name = "group",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .pattern = PATTERN_GROUP,
+     .doc = "gateway.envoyproxy.io."},
+    {.name = "kind", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_KIND, .doc = "EnvoyProxy."},
+    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "Its name."},
+    {.name = "namespace",
+     .type = FIELD_STRING,
+     .pattern = PATTERN_DNS_LABEL,
+     .min = 1,
+     .max = 63,
+     .doc = "Its namespace (GatewayClass only)."},
+    END_OF_FIELDS,
+};
+
+static void rule_parameters(struct check *check, const struct node *ref)
+{
+    if (node_has(ref, "kind") && node_has(ref, "group") &&
+        !(node_is(ref, "kind", "EnvoyProxy") && node_is(ref, "group", GROUP_ENVOY_GATEWAY)))
+        check_error(check, ref, "parametersRef must name an EnvoyProxy of %s", GROUP_ENVOY_GATEWAY);
+}
+
+// ---- GatewayClass -------------------------------------------------------------------------------------------------
+
+static const struct field class_spec[] = {
+    {.name = "controllerName",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .min = 1,
+     .max = 253,
+     .doc = "Any: Weir serves all Gateways that it is given."},
+    {.name = "description", .type = FIELD_STRING, .support = SUPPORT_SILENT, .doc = "Left alone."},
+    {.name = "parametersRef",
+     .type = FIELD_OBJECT,
+     .fields = parameters_ref,
+     .rule = rule_parameters,
+     .doc = "EnvoyProxy with the access log of all Gateways of this class."},
+    END_OF_FIELDS,
+};
+
+static const struct field class_fields[] = {
+    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = class_spec, .doc = "The class."},
+    END_OF_FIELDS,
+};
+
+const struct kind kind_gateway_class = {
+    .kind = KIND_GATEWAY_CLASS,
+    .name = "GatewayClass",
+    .group = GROUP_GATEWAY,
+    .versions = {"v1", "v1beta1"},
+    .is_cluster_wide = true,
+    .fields = class_fields,
+    .doc = "The class of a Gateway.",
+};
+
+// ---- Gateway ------------------------------------------------------------------------------------------------------
+
+static const char *const namespaces_from[] = {"All", "Same", "Selector", "None", NULL};
+static const char *const served_from[] = {"All", "Same", "None", NULL};
+
+static const struct field route_namespaces[] = {
+    {.name = "from",
+     .type = FIELD_STRING,
+     .values = namespaces_from,
+     .served = served_from,
+     .words = "namespaces have no labels in files; use All or Same",
+     .preset = "Same",
+     .doc = "Namespaces whose routes may attach."},
+    {.name = "selector",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "namespaces have no labels in files; use from: All or from: Same",
+     .doc = "Choice by label."},
+    END_OF_FIELDS,
+};
+
+static const struct field route_kinds[] = {
+    {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = GROUP_GATEWAY, .doc = "Group."},
+    {.name = "kind", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_KIND, .doc = "HTTPRoute."},
+    END_OF_FIELDS,
+};
+
+// An AIGatewayRoute attaches as the HTTPRoute that Envoy AI Gateway would make of it.
+static void rule_route_kind(struct check *check, const struct node *kind)
+{
+    if (node_has(kind, "kind") && !(node_is(kind, "kind", "HTTPRoute") && node_is(kind, "group", GROUP_GATEWAY)))
+        check_error(check, kind,
+                    "allowedRoutes.kinds: only HTTPRoute can be served (it stands for AIGatewayRoute too)");
+}
+
+static const struct field allowed_routes[] = {
+    {.name = "namespaces", .type = FIELD_OBJECT, .fields = route_namespaces, .doc = "By namespace."},
+    {.name = "kinds",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = route_kinds,
+     .max = 8,
+     .rule = rule_route_kind,
+     .doc = "By kind: HTTPRoute, which stands for AIGatewayRoute too."},
+    END_OF_FIELDS,
+};
+
+static const char *const protocols[] = {"HTTP", "HTTPS", "TLS", "TCP", "UDP", NULL};
+static const char *const served_protocols[] = {"HTTP", NULL};
+
+static const struct field listener_fields[] = {
+    {.name = "name",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .pattern = PATTERN_DNS_SUBDOMAIN,
+     .min = 1,
+     .max = 253,
+     .doc = "Its name, for sectionName."},
+    {.name = "hostname",
+     .type = FIELD_STRING,
+     .pattern = PATTERN_HOSTNAME,
+     .min = 1,
+     .max = 253,
+     .absent = "all",
+     .doc = "Host that it serves; may begin with \"*.\"."},
+    {.name = "port", .type = FIELD_INT, .is_required = true, .min = 1, .max = 65535, .doc = "Port."},
+    {.name = "protocol",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .values = protocols,
+     .served = served_protocols,
+     .words = "put TLS in front of Weir and use HTTP",
+     .doc = "HTTP; the others are refused until they are done."},
+    {.name = "tls",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "TLS towards clients is not done yet: put it in front of Weir",
+     .doc = "TLS towards clients."},
+    {.name = "allowedRoutes", .type = FIELD_OBJECT, .fields = allowed_routes, .doc = "Routes that may attach."},
+    END_OF_FIELDS,
+};
+
+static bool is_same_listener(const struct node *a, const struct node *b)
+{
+    static const char *const parts[] = {"port", "protocol", "hostname"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct slice name = slice_from_cstr(parts[i]);
+        if (!slice_eq(node_get_text(a, name), node_get_text(b, name)))
+            return false;
+    }
+    return true;
+}
+
+static void rule_listeners(struct check *check, const struct node *list)
+{
+    for (const struct node *listener = node_first(list); listener; listener = listener->next) {
+        if (!node_has(listener, "port"))
+            continue;
+        for (const struct node *before = list->first; before != listener; before = before->next) {
+            if (is_same_listener(before, listener)) {
+                check_error(check, listener,
+                            "Combination of port, protocol and hostname must be unique for each listener: line %u "
+                            "has it already",
+                            before->mark.line);
+                break;
+            }
+        }
+    }
+}
+
+static const struct field infrastructure[] = {
+    {.name = "labels", .type = FIELD_ANY, .support = SUPPORT_SILENT, .doc = "Left alone."},
+    {.name = "annotations", .type = FIELD_ANY, .support = SUPPORT_SILENT, .doc = "Left alone."},
+    {.name = "parametersRef",
+     .type = FIELD_OBJECT,
+     .fields = parameters_ref,
+     .rule = rule_parameters,
+     .doc = "EnvoyProxy with the access log."},
+    END_OF_FIELDS,
+};
+
+static const struct field gateway_spec[] = {
+    {.name = "gatewayClassName",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .min = 1,
+     .max = 253,
+     .doc = "Its GatewayClass."},
+    {.name = "listeners",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = listener_fields,
+     .is_required = true,
+     .min = 1,
+     .max = 64,
+     .unique_by = "name",
+     .unique_words = "Listener name must be unique within the Gateway",
+     .list_rule = rule_listeners,
+     .doc = "Where Weir listens."},
+    {.name = "addresses",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "say where to listen with weir run --address",
+     .doc = "Addresses; weir run --address instead."},
+    {.name = "infrastructure", .type = FIELD_OBJECT, .fields = infrastructure, .doc = "The EnvoyProxy."},
+    {.name = "allowedListeners",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "ListenerSet is not done yet: put all listeners into the Gateway",
+     .doc = "ListenerSets that may attach."},
+    {.name = "tls",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "TLS settings of a Gateway are not done yet",
+     .doc = "TLS of clients and backends."},
+    {.name = "backendTLS",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "client certificates towards backends are not done yet",
+     .doc = "Client certificates towards backends."},
+    {.name = "defaultScope",
+     .type = FIELD_STRING,
+     .support = SUPPORT_REFUSED,
+     .words = "default Gateways are not done yet: name the Gateway in the routes' parentRefs",
+     .harmless = "None",
+     .doc = "Routes without parentRefs."},
+    END_OF_FIELDS,
+};
+
+static const struct field gateway_fields[] = {
+    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = gateway_spec, .doc = "The Gateway."},
+    END_OF_FIELDS,
+};
+
+const struct kind kind_gateway = {
+    .kind = KIND_GATEWAY,
+    .name = "Gateway",
+    .group = GROUP_GATEWAY,
+    .versions = {"v1", "v1beta1"},
+    .fields = gateway_fields,
+    .doc = "The ports on which Weir listens.",
+};

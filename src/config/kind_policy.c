@@ -1,0 +1,613 @@
+// BackendTrafficPolicy and ClientTrafficPolicy (gateway.envoyproxy.io): how Weir deals with backends and with clients.
+#include "config/kind_shared.h"
+
+#define NO_SELECTORS "choice by label is not done yet: name the targets in targetRefs"
+
+// ---- BackendTrafficPolicy: retry ----------------------------------------------------------------------------------
+
+static const char *const triggers[] = {"5xx",
+                                       "gateway-error",
+                                       "reset",
+                                       "reset-before-request",
+                                       "connect-failure",
+                                       "retriable-4xx",
+                                       "refused-stream",
+                                       "retriable-status-codes",
+                                       "cancelled",
+                                       "deadline-exceeded",
+                                       "internal",
+                                       "resource-exhausted",
+                                       "unavailable",
+                                       NULL};
+
+static const struct field retry_on[] = {
+    {.name = "triggers",
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .values = triggers,
+     .absent = "connect-failure, refused-stream, retriable-status-codes",
+     .doc = "What is retried. The triggers of gRPC have no effect on HTTP backends."},
+    {.name = "httpStatusCodes",
+     .type = FIELD_LIST,
+     .item = FIELD_INT,
+     .item_min = 100,
+     .item_max = 599,
+     .doc = "Status codes that are retried, with the trigger retriable-status-codes."},
+    END_OF_FIELDS,
+};
+
+static const struct field back_off[] = {
+    {.name = "baseInterval", .type = FIELD_DURATION, .absent = "25ms", .doc = "First wait; doubles, with jitter."},
+    {.name = "maxInterval", .type = FIELD_DURATION, .absent = "10 x baseInterval", .doc = "Longest wait."},
+    END_OF_FIELDS,
+};
+
+static const struct field per_retry[] = {
+    {.name = "timeout", .type = FIELD_DURATION, .absent = "none", .doc = "Time for one attempt's first byte."},
+    {.name = "backOff", .type = FIELD_OBJECT, .fields = back_off, .doc = "Waits between attempts."},
+    END_OF_FIELDS,
+};
+
+static const struct field retry_fields[] = {
+    {.name = "numRetries", .type = FIELD_INT, .min = 0, .max = INT32_MAX, .preset = "2", .doc = "Retries at most."},
+    {.name = "numAttemptsPerPriority",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = INT32_MAX,
+     .absent = "no bound",
+     .doc = "Attempts within a priority before the next one."},
+    {.name = "retryOn", .type = FIELD_OBJECT, .fields = retry_on, .doc = "What is retried."},
+    {.name = "perRetry", .type = FIELD_OBJECT, .fields = per_retry, .doc = "Each attempt."},
+    END_OF_FIELDS,
+};
+
+// ---- health -------------------------------------------------------------------------------------------------------
+
+static const struct field passive_fields[] = {
+    {.name = "splitExternalLocalOriginErrors",
+     .type = FIELD_BOOL,
+     .preset = "false",
+     .doc = "Count failures to connect apart from 5xx answers."},
+    {.name = "interval", .type = FIELD_DURATION, .preset = "3s", .doc = "How often endpoints come back."},
+    {.name = "consecutiveLocalOriginFailures",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .preset = "5",
+     .doc = "Failures to connect in a row; only with splitExternalLocalOriginErrors."},
+    {.name = "consecutiveGatewayErrors",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .absent = "off",
+     .doc = "502, 503, 504 in a row."},
+    {.name = "consecutive5XxErrors",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .preset = "5",
+     .doc = "5xx answers in a row."},
+    {.name = "baseEjectionTime", .type = FIELD_DURATION, .preset = "30s", .doc = "Grows with each ejection."},
+    {.name = "maxEjectionPercent", .type = FIELD_INT, .min = 0, .max = 100, .preset = "10", .doc = "Share at most."},
+    {.name = "failurePercentageThreshold",
+     .type = FIELD_INT,
+     .support = SUPPORT_REFUSED,
+     .words = "ejection by percentage is not done yet: use the consecutive counts",
+     .doc = "Ejection by percentage."},
+    {.name = "alwaysEjectOneEndpoint",
+     .type = FIELD_BOOL,
+     .preset = "false",
+     .doc = "Eject one endpoint whatever maxEjectionPercent says."},
+    END_OF_FIELDS,
+};
+
+static const char *const checker_types[] = {"HTTP", "TCP", "GRPC", NULL};
+static const char *const served_checkers[] = {"HTTP", "TCP", NULL};
+
+static const struct field http_checker[] = {
+    {.name = "hostname",
+     .type = FIELD_STRING,
+     .pattern = PATTERN_DNS_SUBDOMAIN,
+     .min = 1,
+     .max = 253,
+     .absent = "the backend's",
+     .doc = "Host of the check."},
+    {.name = "path",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .pattern = PATTERN_ABSOLUTE_PATH,
+     .min = 1,
+     .max = 1024,
+     .doc = "Path of the check."},
+    {.name = "method",
+     .type = FIELD_STRING,
+     .pattern = PATTERN_HEADER_NAME,
+     .min = 1,
+     .max = 16,
+     .absent = "GET",
+     .doc = "Method of the check."},
+    {.name = "expectedStatuses",
+     .type = FIELD_LIST,
+     .item = FIELD_INT,
+     .item_min = 100,
+     .item_max = 599,
+     .absent = "200",
+     .doc = "Healthy answers."},
+    {.name = "retriableStatuses",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "not done yet",
+     .doc = "Answers that count as one failure only."},
+    {.name = "expectedResponse",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "comparing the body of a check's answer is not done yet",
+     .doc = "Body of a healthy answer."},
+    {.name = "requestBody",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "a body in a check is not done yet",
+     .doc = "Body of the check."},
+    END_OF_FIELDS,
+};
+
+static const struct field tcp_checker[] = {
+    {.name = "send",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "payloads of TCP checks are not done yet: leave it out to check by connecting",
+     .doc = "Payload to send."},
+    {.name = "receive",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "payloads of TCP checks are not done yet: leave it out to check by connecting",
+     .doc = "Payload to expect."},
+    END_OF_FIELDS,
+};
+
+static const struct field active_fields[] = {
+    {.name = "timeout", .type = FIELD_DURATION, .preset = "1s", .doc = "Time for an answer."},
+    {.name = "interval", .type = FIELD_DURATION, .preset = "3s", .doc = "Time between checks."},
+    {.name = "initialJitter",
+     .type = FIELD_DURATION,
+     .support = SUPPORT_IGNORED,
+     .words = "checks are spread over the interval as it is",
+     .doc = "Without effect."},
+    {.name = "unhealthyThreshold",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = UINT32_MAX,
+     .preset = "3",
+     .doc = "Failures in a row until unhealthy."},
+    {.name = "healthyThreshold",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = UINT32_MAX,
+     .preset = "1",
+     .doc = "Successes in a row until healthy."},
+    {.name = "type",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .values = checker_types,
+     .served = served_checkers,
+     .words = "HTTP and TCP are",
+     .doc = "HTTP or TCP."},
+    {.name = "http", .type = FIELD_OBJECT, .fields = http_checker, .doc = "A check by HTTP."},
+    {.name = "tcp", .type = FIELD_OBJECT, .fields = tcp_checker, .doc = "A check by connecting."},
+    {.name = "grpc", .type = FIELD_ANY, .doc = "Refused by its type."},
+    {.name = "overrides",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "checks on another port are not done yet",
+     .doc = "Another port for checks."},
+    {.name = "healthCheckLog",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "a log of checks is not done yet: changes of health stand in Weir's own log",
+     .doc = "Log of checks."},
+    END_OF_FIELDS,
+};
+
+static void rule_active(struct check *check, const struct node *active)
+{
+    if (!node_has(active, "type"))
+        return;
+    if (node_is(active, "type", "HTTP") != node_has(active, "http"))
+        check_error(check, active, "If Health Checker type is HTTP, http field needs to be set.");
+    if (node_is(active, "type", "TCP") != node_has(active, "tcp"))
+        check_error(check, active, "If Health Checker type is TCP, tcp field needs to be set.");
+    if (node_has(active, "grpc") && !node_is(active, "type", "GRPC"))
+        check_error(check, active, "The grpc field can only be set if the Health Checker type is GRPC.");
+}
+
+static const struct field health_fields[] = {
+    {.name = "active", .type = FIELD_OBJECT, .fields = active_fields, .rule = rule_active, .doc = "Active checks."},
+    {.name = "passive", .type = FIELD_OBJECT, .fields = passive_fields, .doc = "Ejection on failures."},
+    {.name = "panicThreshold",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 100,
+     .absent = "50",
+     .doc = "Below this share of healthy endpoints (%) health is not regarded; 0: never."},
+    END_OF_FIELDS,
+};
+
+// ---- circuit breaker, load balancer, timeouts ---------------------------------------------------------------------
+
+static const struct field breaker_fields[] = {
+    {.name = "maxConnections",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .preset = "1024",
+     .doc = "Connections to the backends of a rule."},
+    {.name = "maxPendingRequests",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .preset = "1024",
+     .doc = "Requests that wait for a connection."},
+    {.name = "maxParallelRequests",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .preset = "1024",
+     .doc = "Requests at a time."},
+    {.name = "maxParallelRetries",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .preset = "1024",
+     .doc = "Retries at a time."},
+    {.name = "maxRequestsPerConnection",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = UINT32_MAX,
+     .absent = "no limit",
+     .doc = "Requests until a connection is closed."},
+    {.name = "perEndpoint",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "limits of each endpoint are not done yet",
+     .doc = "Limits of each endpoint."},
+    {.name = "retryBudget",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "not done yet: retries are 20 % of the requests at most",
+     .doc = "Share of retries."},
+    END_OF_FIELDS,
+};
+
+static const char *const lb_types[] = {"ConsistentHash",     "LeastRequest",  "Random", "RoundRobin",
+                                       "BackendUtilization", "DynamicModule", NULL};
+static const char *const served_lbs[] = {"LeastRequest", "Random", "RoundRobin", NULL};
+
+static const struct field lb_fields[] = {
+    {.name = "type",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .values = lb_types,
+     .served = served_lbs,
+     .words = "LeastRequest, RoundRobin and Random are",
+     .doc = "How an endpoint is chosen."},
+    {.name = "consistentHash", .type = FIELD_ANY, .doc = "Refused by its type."},
+    {.name = "backendUtilization", .type = FIELD_ANY, .doc = "Refused by its type."},
+    {.name = "dynamicModule", .type = FIELD_ANY, .doc = "Refused by its type."},
+    {.name = "endpointOverride",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "choice of the endpoint by a header is not done yet",
+     .doc = "Choice by header."},
+    {.name = "slowStart",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "not done yet: an endpoint that returns gets its share slowly as it is",
+     .doc = "Slow start."},
+    {.name = "zoneAware",
+     .type = FIELD_ANY,
+     .support = SUPPORT_REFUSED,
+     .words = "balancing by zone is not done yet",
+     .doc = "Balancing by zone."},
+    END_OF_FIELDS,
+};
+
+static void rule_lb(struct check *check, const struct node *lb)
+{
+    static const char *const blocks[][2] = {{"ConsistentHash", "consistentHash"},
+                                            {"BackendUtilization", "backendUtilization"},
+                                            {"DynamicModule", "dynamicModule"}};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (node_has(lb, "type") && node_is(lb, "type", blocks[i][0]) != node_has(lb, blocks[i][1]))
+            check_error(check, lb, "If LoadBalancer type is %s, %s field needs to be set.", blocks[i][0], blocks[i][1]);
+}
+
+static const struct field tcp_timeouts[] = {
+    {.name = "connectTimeout", .type = FIELD_DURATION, .absent = "5s", .doc = "Time to connect, TLS included."},
+    END_OF_FIELDS,
+};
+
+static const struct field http_timeouts[] = {
+    {.name = "connectionIdleTimeout", .type = FIELD_DURATION, .absent = "55s", .doc = "Unused connection."},
+    {.name = "maxConnectionDuration",
+     .type = FIELD_DURATION,
+     .support = SUPPORT_REFUSED,
+     .words = "a limit of a connection's age is not done yet: use circuitBreaker.maxRequestsPerConnection",
+     .doc = "Age of a connection."},
+    {.name = "requestTimeout",
+     .type = FIELD_DURATION,
+     .absent = "none",
+     .doc = "Whole request, where the route says nothing."},
+    {.name = "maxStreamDuration", .type = FIELD_DURATION, .absent = "none", .doc = "Whole answer."},
+    {.name = "streamIdleTimeout",
+     .type = FIELD_DURATION,
+     .absent = "5m",
+     .doc = "Silence within an answer, where the route says nothing."},
+    END_OF_FIELDS,
+};
+
+static const struct field timeout_fields[] = {
+    {.name = "tcp", .type = FIELD_OBJECT, .fields = tcp_timeouts, .doc = "Connections."},
+    {.name = "http", .type = FIELD_OBJECT, .fields = http_timeouts, .doc = "Requests."},
+    END_OF_FIELDS,
+};
+
+// ---- the policy ---------------------------------------------------------------------------------------------------
+
+static void rule_backend_policy(struct check *check, const struct node *spec)
+{
+    static const char *const kinds[] = {"Gateway", "HTTPRoute", NULL};
+    rule_policy_targets(check, spec, kinds, "Gateway or HTTPRoute (which stands for AIGatewayRoute too)");
+}
+
+static const struct field backend_policy_spec[] = {
+    {.name = "targetRef", .type = FIELD_OBJECT, .fields = shared_target_ref, .doc = "The one target."},
+    {.name = "targetRefs",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = shared_target_ref,
+     .min = 1,
+     .max = 16,
+     .doc = "The Gateways and routes; an AIGatewayRoute is named as the HTTPRoute of its name. The most specific "
+            "policy holds alone."},
+    REFUSED("targetSelectors", NO_SELECTORS, "Targets by label."),
+    {.name = "retry", .type = FIELD_OBJECT, .fields = retry_fields, .doc = "Retries."},
+    {.name = "timeout", .type = FIELD_OBJECT, .fields = timeout_fields, .doc = "Time limits."},
+    {.name = "healthCheck", .type = FIELD_OBJECT, .fields = health_fields, .doc = "Health of the endpoints."},
+    {.name = "circuitBreaker", .type = FIELD_OBJECT, .fields = breaker_fields, .doc = "Limits."},
+    {.name = "loadBalancer", .type = FIELD_OBJECT, .fields = lb_fields, .rule = rule_lb, .doc = "Choice of endpoint."},
+    REFUSED("rateLimit", "rate limits are not done yet", "Rate limits."),
+    REFUSED("bandwidthLimit", "bandwidth limits are not done yet", "Bandwidth limits."),
+    REFUSED("admissionControl", "admission control is not done yet", "Admission control."),
+    REFUSED("faultInjection", "fault injection is not done: weir mock makes faults", "Faults."),
+    REFUSED("responseOverride", "replacing answers is not done yet", "Replaced answers."),
+    REFUSED("requestBuffer", "set the limit in connection.bufferLimit of a ClientTrafficPolicy", "Body limit."),
+    REFUSED("httpUpgrade", "upgrades (WebSocket, CONNECT) are not done yet", "Upgrades."),
+    REFUSED("compression", "compressing answers is not done yet", "Compression."),
+    REFUSED("compressor", "compressing answers is not done yet", "Compression."),
+    REFUSED("proxyProtocol", "the PROXY protocol towards backends is not done yet", "PROXY protocol."),
+    REFUSED("dns", "DNS settings are not done yet: records are kept for their TTL", "DNS."),
+    REFUSED("telemetry", "tracing and metrics by policy are not done yet", "Telemetry."),
+    REFUSED("mergeType", "merging policies is not done yet: the most specific one holds alone", "Merging."),
+    {.name = "useClientProtocol",
+     .type = FIELD_BOOL,
+     .support = SUPPORT_REFUSED,
+     .words = "backends are spoken to in HTTP/1.1",
+     .harmless = "false",
+     .doc = "Protocol of the client."},
+    IGNORED("tcpKeepalive", "time limits find dead connections", "TCP keep-alive."),
+    IGNORED("connection", "Weir sizes the buffers of its connections itself", "Buffers."),
+    IGNORED("http2", "backends are spoken to in HTTP/1.1", "HTTP/2 settings."),
+    IGNORED("routingType", "endpoints are called as the Backend lists them", "Kubernetes routing."),
+    END_OF_FIELDS,
+};
+
+static const struct field backend_policy_fields[] = {
+    {.name = "spec",
+     .type = FIELD_OBJECT,
+     .is_required = true,
+     .fields = backend_policy_spec,
+     .rule = rule_backend_policy,
+     .doc = "The policy."},
+    END_OF_FIELDS,
+};
+
+const struct kind kind_backend_traffic_policy = {
+    .kind = KIND_BACKEND_TRAFFIC_POLICY,
+    .name = "BackendTrafficPolicy",
+    .group = GROUP_ENVOY_GATEWAY,
+    .versions = {"v1alpha1"},
+    .fields = backend_policy_fields,
+    .doc = "Retries, time limits, health and limits towards backends.",
+};
+
+// ---- ClientTrafficPolicy ------------------------------------------------------------------------------------------
+
+static const struct field connection_limit[] = {
+    {.name = "value", .type = FIELD_INT, .min = 1, .max = UINT32_MAX, .absent = "no limit", .doc = "At a time."},
+    IGNORED("closeDelay", "a connection over the limit is closed at once", "Without effect."),
+    REFUSED("maxConnectionDuration", "a limit of a connection's age is not done yet", "Age."),
+    REFUSED("maxRequestsPerConnection", "not done yet", "Requests on a connection."),
+    REFUSED("maxStreamDuration", "set timeouts.request in the route", "Duration of a request."),
+    END_OF_FIELDS,
+};
+
+static void rule_connection_limit(struct check *check, const struct node *limit)
+{
+    if (node_has(limit, "closeDelay") && !node_has(limit, "value"))
+        check_error(check, limit, "closeDelay can only be configured when value is set");
+}
+
+static const struct field client_connection[] = {
+    {.name = "connectionLimit",
+     .type = FIELD_OBJECT,
+     .fields = connection_limit,
+     .rule = rule_connection_limit,
+     .doc = "Connections of clients."},
+    {.name = "bufferLimit",
+     .type = FIELD_QUANTITY,
+     .absent = "50Mi for JSON, 256Mi for multipart",
+     .doc = "Largest body (413 above)."},
+    IGNORED("socketBufferLimit", "Weir sizes its buffers itself", "Without effect."),
+    IGNORED("maxAcceptPerSocketEvent", "Weir accepts as connections come", "Without effect."),
+    END_OF_FIELDS,
+};
+
+static const struct field client_tcp_timeouts[] = {
+    IGNORED("idleTimeout", "Weir has no plain TCP listeners", "Without effect."),
+    IGNORED("tlsHandshakeTimeout", "there is no TLS towards clients yet", "Without effect."),
+    IGNORED("connectionInspectionTimeout", "there is no TLS towards clients yet", "Without effect."),
+    END_OF_FIELDS,
+};
+
+static const struct field client_http_timeouts[] = {
+    {.name = "requestReceivedTimeout", .type = FIELD_DURATION, .absent = "none", .doc = "Whole request received."},
+    {.name = "requestHeadersReceivedTimeout", .type = FIELD_DURATION, .absent = "10s", .doc = "Head received."},
+    {.name = "idleTimeout", .type = FIELD_DURATION, .absent = "75s", .doc = "Between requests of a connection."},
+    {.name = "streamIdleTimeout", .type = FIELD_DURATION, .absent = "5m", .doc = "Silence within a request."},
+    END_OF_FIELDS,
+};
+
+static const struct field client_timeouts[] = {
+    {.name = "tcp", .type = FIELD_OBJECT, .fields = client_tcp_timeouts, .doc = "Connections."},
+    {.name = "http", .type = FIELD_OBJECT, .fields = client_http_timeouts, .doc = "Requests."},
+    END_OF_FIELDS,
+};
+
+static const char *const slash_actions[] = {"KeepUnchanged", "RejectRequest", "UnescapeAndForward",
+                                            "UnescapeAndRedirect", NULL};
+static const char *const served_slashes[] = {"KeepUnchanged", NULL};
+
+static const struct field path_fields[] = {
+    {.name = "escapedSlashesAction",
+     .type = FIELD_STRING,
+     .values = slash_actions,
+     .served = served_slashes,
+     .words = "paths are compared as the client sent them (KeepUnchanged)",
+     .absent = "KeepUnchanged",
+     .doc = "KeepUnchanged."},
+    {.name = "disableMergeSlashes",
+     .type = FIELD_BOOL,
+     .support = SUPPORT_REFUSED,
+     .words = "slashes are not merged here: write true",
+     .harmless = "true",
+     .doc = "True: slashes are not merged."},
+    END_OF_FIELDS,
+};
+
+static const struct field header_fields[] = {
+    {.name = "maxRequestHeaderLimit",
+     .type = FIELD_QUANTITY,
+     .absent = "60Ki",
+     .doc = "Largest head of a request (431 above)."},
+    {.name = "enableEnvoyHeaders",
+     .type = FIELD_BOOL,
+     .support = SUPPORT_REFUSED,
+     .words = "Weir adds no x-envoy headers",
+     .harmless = "false",
+     .doc = "x-envoy headers."},
+    {.name = "disableRateLimitHeaders", .type = FIELD_BOOL, .support = SUPPORT_SILENT, .doc = "Left alone."},
+    {.name = "withUnderscoresAction",
+     .type = FIELD_STRING,
+     .support = SUPPORT_REFUSED,
+     .words = "headers with underscores pass here (Allow)",
+     .harmless = "Allow",
+     .doc = "Allow."},
+    REFUSED("xForwardedClientCert", "client certificates are not done yet", "Client certificates."),
+    REFUSED("preserveXRequestID", "not done yet", "Request id."),
+    REFUSED("requestID", "not done yet", "Request id."),
+    REFUSED("earlyRequestHeaders", "changes before routing are not done yet", "Changes before routing."),
+    REFUSED("lateResponseHeaders", "use a ResponseHeaderModifier filter of an HTTPRoute", "Changes of answers."),
+    REFUSED("host", "host settings are not done yet", "Host."),
+    END_OF_FIELDS,
+};
+
+static const struct field http10_fields[] = {
+    {.name = "useDefaultHost",
+     .type = FIELD_BOOL,
+     .support = SUPPORT_REFUSED,
+     .words = "a default host is not done yet",
+     .harmless = "false",
+     .doc = "Default host."},
+    END_OF_FIELDS,
+};
+
+static const struct field http1_fields[] = {
+    {.name = "preserveHeaderCase", .type = FIELD_BOOL, .support = SUPPORT_SILENT, .doc = "Always preserved."},
+    {.name = "http10", .type = FIELD_OBJECT, .fields = http10_fields, .doc = "HTTP/1.0 is always served."},
+    IGNORED("enableTrailers", "trailers are read within the limits of the head", "Without effect."),
+    IGNORED("disableSafeMaxConnectionDuration", "connections have no largest age", "Without effect."),
+    REFUSED("ignoredUpgradeTypes", "requests to upgrade are refused", "Upgrades to ignore."),
+    END_OF_FIELDS,
+};
+
+static const struct field client_tls[] = {
+    REFUSED("clientValidation", "client certificates are not done yet", "Client certificates."),
+    REFUSED("minVersion", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("maxVersion", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("ciphers", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("ecdhCurves", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("signatureAlgorithms", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("alpnProtocols", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("fingerprints", "TLS towards clients is not done yet", "TLS."),
+    REFUSED("session", "TLS towards clients is not done yet", "TLS."),
+    END_OF_FIELDS,
+};
+
+static void rule_client_policy(struct check *check, const struct node *spec)
+{
+    static const char *const kinds[] = {"Gateway", NULL};
+    rule_policy_targets(check, spec, kinds, "Gateway");
+}
+
+static const struct field client_policy_spec[] = {
+    {.name = "targetRef", .type = FIELD_OBJECT, .fields = shared_target_ref, .doc = "The one target."},
+    {.name = "targetRefs",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = shared_target_ref,
+     .min = 1,
+     .max = 16,
+     .doc = "The Gateways, or listeners of them."},
+    REFUSED("targetSelectors", NO_SELECTORS, "Targets by label."),
+    {.name = "connection", .type = FIELD_OBJECT, .fields = client_connection, .doc = "Connections and bodies."},
+    {.name = "timeout", .type = FIELD_OBJECT, .fields = client_timeouts, .doc = "Time limits."},
+    {.name = "path", .type = FIELD_OBJECT, .fields = path_fields, .doc = "Paths."},
+    {.name = "headers", .type = FIELD_OBJECT, .fields = header_fields, .doc = "Heads."},
+    {.name = "http1", .type = FIELD_OBJECT, .fields = http1_fields, .doc = "HTTP/1."},
+    {.name = "tls", .type = FIELD_OBJECT, .fields = client_tls, .doc = "TLS towards clients, when it says nothing."},
+    {.name = "enableProxyProtocol",
+     .type = FIELD_BOOL,
+     .support = SUPPORT_REFUSED,
+     .words = "the PROXY protocol is not done yet",
+     .harmless = "false",
+     .doc = "PROXY protocol."},
+    REFUSED("proxyProtocol", "the PROXY protocol is not done yet", "PROXY protocol."),
+    REFUSED("clientIPDetection", "the client's address is that of its connection; anything else is not done yet",
+            "Client address."),
+    REFUSED("http3", "HTTP/3 is not done yet", "HTTP/3."),
+    REFUSED("grpc", "gRPC settings are not done yet", "gRPC."),
+    REFUSED("healthCheck", "the admin port answers /health and /ready", "A path for health checks."),
+    IGNORED("tcpKeepalive", "time limits find dead connections", "TCP keep-alive."),
+    IGNORED("http2", "there is no HTTP/2 towards clients yet", "HTTP/2 settings."),
+    IGNORED("scheme", "backends are spoken to in HTTP/1.1, which has no :scheme", ":scheme."),
+    END_OF_FIELDS,
+};
+
+static const struct field client_policy_fields[] = {
+    {.name = "spec",
+     .type = FIELD_OBJECT,
+     .is_required = true,
+     .fields = client_policy_spec,
+     .rule = rule_client_policy,
+     .doc = "The policy."},
+    END_OF_FIELDS,
+};
+
+const struct kind kind_client_traffic_policy = {
+    .kind = KIND_CLIENT_TRAFFIC_POLICY,
+    .name = "ClientTrafficPolicy",
+    .group = GROUP_ENVOY_GATEWAY,
+    .versions = {"v1alpha1"},
+    .fields = client_policy_fields,
+    .doc = "Limits and time limits towards clients.",
+};

@@ -1,0 +1,52 @@
+// Tables that several kinds use.
+#ifndef WEIR_CONFIG_KIND_SHARED_H
+#define WEIR_CONFIG_KIND_SHARED_H
+
+#include "config/kind.h"
+
+#define GROUP_GATEWAY "gateway.networking.k8s.io"
+#define GROUP_ENVOY_GATEWAY "gateway.envoyproxy.io"
+#define GROUP_AI_GATEWAY "aigateway.envoyproxy.io"
+#define GROUP_INFERENCE "inference.networking.k8s.io"
+
+#define END_OF_FIELDS                                                                                                  \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
+
+// Fields of which no more is to be said than that they are refused, or have no effect.
+#define REFUSED(field_name, why, what)                                                                                 \
+    {                                                                                                                  \
+        .name = field_name, .type = FIELD_ANY, .support = SUPPORT_REFUSED, .words = why, .doc = what                   \
+    }
+#define IGNORED(field_name, why, what)                                                                                 \
+    {                                                                                                                  \
+        .name = field_name, .type = FIELD_ANY, .support = SUPPORT_IGNORED, .words = why, .doc = what                   \
+    }
+
+extern const struct field shared_secret_ref[]; // SecretObjectReference
+extern const struct field shared_parent_ref[]; // ParentReference
+extern const struct field shared_name_match[]; // header and query parameter matches: type, name, value
+extern const struct field shared_header_mutation[];
+extern const struct field shared_body_mutation[];
+extern const struct field shared_costs[];      // LLMRequestCost
+extern const struct field shared_target_ref[]; // LocalPolicyTargetReferenceWithSectionName
+extern const struct field shared_route_timeouts[];
+
+// Rules for them.
+void rule_parent_ref(struct check *check, const struct node *ref);
+void rule_secret_ref(struct check *check, const struct node *ref);
+void rule_header_mutation(struct check *check, const struct node *mutation);
+void rule_name_matches(struct check *check, const struct node *list);
+void rule_cost(struct check *check, const struct node *cost);
+void rule_route_timeouts(struct check *check, const struct node *timeouts);
+void rule_regex_or_exact(struct check *check, const struct node *match);
+// Exactly one way to name the targets of an Envoy Gateway policy, of the kinds that Weir attaches to.
+void rule_policy_targets(struct check *check, const struct node *spec, const char *const *kinds, const char *words);
+
+// True when the member is there (and not null).
+bool node_has(const struct node *map, const char *name);
+// True when the member's text is this.
+bool node_is(const struct node *map, const char *name, const char *text);
+
+#endif

@@ -1,0 +1,188 @@
+// One function a form; the table below has them with their words.
+#include "config/pattern.h"
+
+static bool is_lower_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_alnum(char c)
+{
+    return is_lower_alnum(ascii_lower(c));
+}
+
+static bool is_dns_label(struct slice s)
+{
+    if (s.len == 0 || s.len > 63 || !is_lower_alnum(s.ptr[0]) || !is_lower_alnum(s.ptr[s.len - 1]))
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_lower_alnum(s.ptr[i]) && s.ptr[i] != '-')
+            return false;
+    return true;
+}
+
+static bool is_dns_subdomain(struct slice s)
+{
+    if (s.len == 0 || s.len > 253)
+        return false;
+    while (s.ptr)
+        if (!is_dns_label(slice_split(&s, '.')))
+            return false;
+    return true;
+}
+
+static bool is_fqdn(struct slice s)
+{
+    return is_dns_subdomain(s.len > 1 && s.ptr[s.len - 1] == '.' ? slice_sub(s, 0, s.len - 1) : s);
+}
+
+static bool is_hostname(struct slice s)
+{
+    return s.len <= 253 && is_dns_subdomain(slice_starts_with(s, SLICE("*.")) ? slice_from(s, 2) : s);
+}
+
+static bool is_group(struct slice s)
+{
+    return s.len == 0 || is_dns_subdomain(s);
+}
+
+static bool is_kind(struct slice s)
+{
+    if (s.len == 0 || s.len > 63 || !is_alnum(s.ptr[0]) || !is_alnum(s.ptr[s.len - 1]))
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_alnum(s.ptr[i]) && s.ptr[i] != '-')
+            return false;
+    return s.ptr[0] > '9';
+}
+
+static bool is_header_name(struct slice s)
+{
+    if (s.len == 0 || s.len > 256)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_alnum(s.ptr[i]) && (s.ptr[i] == '\0' || !strchr("!#$%&'*+-.^_`|~", s.ptr[i])))
+            return false;
+    return true;
+}
+
+static bool is_header_value(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return slice_trim(s).len == s.len;
+}
+
+static bool is_absolute_path(struct slice s)
+{
+    return s.len && s.ptr[0] == '/' && is_header_value(s);
+}
+
+// ---- addresses (RFC 4291, section 2.2; no zone) -------------------------------------------------------------------
+
+static bool is_ipv4(struct slice s)
+{
+    int parts = 0;
+    if (s.len == 0 || s.ptr[s.len - 1] == '.')
+        return false;
+    for (; s.ptr; parts++) {
+        uint64_t value;
+        struct slice part = slice_split(&s, '.');
+        if (part.len > 3 || (part.len > 1 && part.ptr[0] == '0') || !slice_to_u64(part, 255, &value))
+            return false;
+    }
+    return parts == 4;
+}
+
+static bool is_hex_group(struct slice s)
+{
+    if (s.len == 0 || s.len > 4)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = ascii_lower(s.ptr[i]);
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+    }
+    return true;
+}
+
+// Counts the 16-bit groups of one side of "::"; an IPv4 address at the end counts as two. -1: malformed.
+static int count_groups(struct slice s)
+{
+    int groups = 0;
+    if (s.len == 0)
+        return 0;
+    if (s.ptr[s.len - 1] == ':')
+        return -1;
+    while (s.ptr) {
+        struct slice part = slice_split(&s, ':');
+        if (!s.ptr && is_ipv4(part))
+            groups += 2;
+        else if (is_hex_group(part))
+            groups++;
+        else
+            return -1;
+    }
+    return groups;
+}
+
+static bool is_ipv6(struct slice s)
+{
+    size_t gap = slice_find_slice(s, SLICE("::"));
+    if (gap == SLICE_NOT_FOUND)
+        return count_groups(s) == 8;
+    int before = count_groups(slice_sub(s, 0, gap));
+    int after = count_groups(slice_from(s, gap + 2));
+    return before >= 0 && after >= 0 && before + after <= 7;
+}
+
+static bool is_ip(struct slice s)
+{
+    return is_ipv4(s) || is_ipv6(s);
+}
+
+static bool is_host_port(struct slice s)
+{
+    uint64_t port;
+    size_t colon = s.len;
+    while (colon > 0 && s.ptr[colon - 1] != ':')
+        colon--;
+    if (colon < 2 || !slice_to_u64(slice_from(s, colon), 65535, &port) || port == 0)
+        return false;
+    struct slice host = slice_sub(s, 0, colon - 1);
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        return is_ipv6(slice_sub(host, 1, host.len - 2));
+    return is_fqdn(host) || is_ipv4(host);
+}
+
+static const struct {
+    bool (*matches)(struct slice s);
+    struct slice words;
+} patterns[PATTERN_COUNT] = {
+    [PATTERN_NONE] = {NULL, SLICE_INIT("")},
+    [PATTERN_DNS_LABEL] = {is_dns_label, SLICE_INIT("lower-case letters, digits and dashes, at most 63")},
+    [PATTERN_DNS_SUBDOMAIN] = {is_dns_subdomain,
+                               SLICE_INIT("lower-case letters, digits, dashes and dots, at most 253")},
+    [PATTERN_FQDN] = {is_fqdn, SLICE_INIT("a lower-case host name")},
+    [PATTERN_HOSTNAME] = {is_hostname, SLICE_INIT("a lower-case host name, which may begin with \"*.\"")},
+    [PATTERN_GROUP] = {is_group, SLICE_INIT("an API group such as gateway.networking.k8s.io, or empty")},
+    [PATTERN_KIND] = {is_kind, SLICE_INIT("a kind such as Gateway")},
+    [PATTERN_HEADER_NAME] = {is_header_name, SLICE_INIT("a header name (RFC 9110 token, at most 256 bytes)")},
+    [PATTERN_HEADER_VALUE] = {is_header_value, SLICE_INIT("without control bytes and without blanks at the ends")},
+    [PATTERN_ABSOLUTE_PATH] = {is_absolute_path, SLICE_INIT("a path that begins with a slash")},
+    [PATTERN_IP] = {is_ip, SLICE_INIT("an IPv4 or IPv6 address")},
+    [PATTERN_HOST_PORT] = {is_host_port, SLICE_INIT("host:port")},
+};
+
+bool pattern_matches(enum pattern pattern, struct slice text)
+{
+    return !patterns[pattern].matches || patterns[pattern].matches(text);
+}
+
+struct slice pattern_words(enum pattern pattern)
+{
+    return patterns[pattern].words;
+}

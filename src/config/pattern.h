@@ -1,0 +1,27 @@
+// The forms of text that the CRDs demand by regular expression, as functions.
+#ifndef WEIR_CONFIG_PATTERN_H
+#define WEIR_CONFIG_PATTERN_H
+
+#include "base/slice.h"
+
+enum pattern {
+    PATTERN_NONE,
+    PATTERN_DNS_LABEL,     // RFC 1123 label, 1..63
+    PATTERN_DNS_SUBDOMAIN, // RFC 1123 subdomain, 1..253
+    PATTERN_FQDN,          // likewise, a dot at the end allowed
+    PATTERN_HOSTNAME,      // likewise, "*." in front allowed
+    PATTERN_GROUP,         // empty or a subdomain
+    PATTERN_KIND,          // letters, digits, dashes; begins with a letter; 1..63
+    PATTERN_HEADER_NAME,   // RFC 9110 token, 1..256
+    PATTERN_HEADER_VALUE,  // no control bytes but tab, no blanks at the ends
+    PATTERN_ABSOLUTE_PATH, // begins with a slash
+    PATTERN_IP,            // IPv4 or IPv6 address
+    PATTERN_HOST_PORT,     // name or address, colon, port
+    PATTERN_COUNT
+};
+
+bool pattern_matches(enum pattern pattern, struct slice text);
+// What the pattern wants, in words, for a finding: "must be ...".
+struct slice pattern_words(enum pattern pattern);
+
+#endif

@@ -1,0 +1,312 @@
+// From documents to resources: what kind each is, whether it is ours, and its check against its table.
+#include "config/resource.h"
+
+#include <stdio.h>
+
+#include "config/data.h"
+#include "config/kind.h"
+#include "config/substitute.h"
+
+#define OUR_GROUPS                                                                                                     \
+    {                                                                                                                  \
+        "aigateway.envoyproxy.io", "gateway.envoyproxy.io", "gateway.networking.k8s.io",                               \
+            "gateway.networking.x-k8s.io", "inference.networking.k8s.io", "inference.networking.x-k8s.io", NULL        \
+    }
+
+// A kind of other software and how often it came.
+struct foreign {
+    struct slice name;
+    size_t count;
+};
+
+struct foreigners {
+    struct foreign *items;
+    size_t count;
+    size_t cap;
+    struct mark first;
+};
+
+struct loader {
+    struct documents *documents;
+    const struct config_env *env;
+    struct findings *findings;
+    struct foreigners foreigners;
+    bool has_memory_failed;
+};
+
+// ---- kinds that are known but not read ----------------------------------------------------------------------------
+
+static const struct {
+    const char *name;
+    const char *words;
+} unserved[] = {
+    {"MCPRoute", "serving MCP is not done yet"},
+    {"QuotaPolicy", "quotas are not done yet"},
+    {"SecurityPolicy", "authentication and authorization are not done yet, and running without them would leave open "
+                       "what this closes"},
+    {"EnvoyExtensionPolicy", "there is no Envoy to extend"},
+    {"EnvoyPatchPolicy", "there is no Envoy configuration to patch"},
+    {"HTTPRouteFilter", "filters by extensionRef are not done yet"},
+    {"InferencePool", "pools of inference servers are not done yet: use an AIServiceBackend with its Backend"},
+    {"InferenceModel", "pools of inference servers are not done yet: use an AIServiceBackend with its Backend"},
+    {"InferenceObjective", "pools of inference servers are not done yet: use an AIServiceBackend with its Backend"},
+    {"TLSRoute", "routes of TLS connections are not done"},
+    {"TCPRoute", "routes of TCP connections are not done"},
+    {"UDPRoute", "routes of UDP are not done"},
+    {"GRPCRoute", "routes of gRPC are not done yet"},
+    {"ListenerSet", "put the listeners into the Gateway"},
+    {"XListenerSet", "put the listeners into the Gateway"},
+    {"XBackendTrafficPolicy", "use the BackendTrafficPolicy of gateway.envoyproxy.io"},
+    {"EnvoyGateway", "it configures Envoy Gateway itself"},
+};
+
+static const char *unserved_words(struct slice kind)
+{
+    for (size_t i = 0; i < sizeof unserved / sizeof *unserved; i++)
+        if (slice_eq(kind, slice_from_cstr(unserved[i].name)))
+            return unserved[i].words;
+    return NULL;
+}
+
+static bool is_our_group(struct slice group)
+{
+    static const char *const groups[] = OUR_GROUPS;
+    for (size_t i = 0; groups[i]; i++)
+        if (slice_eq(group, slice_from_cstr(groups[i])))
+            return true;
+    return false;
+}
+
+static struct slice nearest_kind(struct slice word)
+{
+    const char *names[KIND_COUNT + 1];
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        names[i] = kind_of((enum resource_kind)i)->name;
+    names[KIND_COUNT] = NULL;
+    return nearest_name(word, names);
+}
+
+static void count_foreigner(struct loader *loader, struct slice kind, const struct node *root)
+{
+    struct foreigners *all = &loader->foreigners;
+    for (size_t i = 0; i < all->count; i++) {
+        if (slice_eq(all->items[i].name, kind)) {
+            all->items[i].count++;
+            return;
+        }
+    }
+    if (all->count == 0)
+        all->first = root->mark;
+    if (ARENA_GROW(loader->documents->arena, all))
+        all->items[all->count++] = (struct foreign){kind, 1};
+}
+
+// S10: named in one note, never skipped in silence.
+static void note_foreigners(struct loader *loader)
+{
+    const struct foreigners *all = &loader->foreigners;
+    struct arena *arena = loader->findings->arena;
+    struct slice list = {"", 0};
+    if (all->count == 0)
+        return;
+    for (size_t i = 0; i < all->count; i++)
+        list = arena_printf(arena, SLICE_FMT "%s" SLICE_FMT " (%zu)", SLICE_ARG(list), i ? ", " : "",
+                            SLICE_ARG(slice_sub(all->items[i].name, 0, 63)), all->items[i].count);
+    finding_note(loader->findings, all->first, "kinds of other software are not read: " SLICE_FMT, SLICE_ARG(list));
+}
+
+// A kind that has no table here: of other software, or asking for what is not done.
+static void refuse_kind(struct loader *loader, const struct node *root, struct slice group, struct slice kind)
+{
+    const struct node *at = node_get(root, SLICE("kind"));
+    const char *words = unserved_words(kind);
+    struct slice near = nearest_kind(kind);
+    bool is_core = group.len == 0;
+    if (is_our_group(group) && words) {
+        finding_error(loader->findings, at->mark,
+                      SLICE_FMT " is not supported: %s; take it out, or annotate it with weir.dev/ignore: \"true\"",
+                      SLICE_ARG(kind), words);
+    } else if (is_our_group(group) || (is_core && near.len && near.len == kind.len)) {
+        finding_error(loader->findings, at->mark,
+                      "unknown kind \"" SLICE_FMT "\" of group \"" SLICE_FMT "\"%s" SLICE_FMT "%s",
+                      SLICE_ARG(slice_sub(kind, 0, 63)), SLICE_ARG(slice_sub(group, 0, 80)),
+                      near.len ? ": did you mean " : "", SLICE_ARG(near), near.len ? "?" : "");
+        loader->documents->is_incomplete = true;
+    } else {
+        count_foreigner(loader, kind, root);
+    }
+}
+
+// ---- group and version --------------------------------------------------------------------------------------------
+
+static void split_api_version(struct slice api_version, struct slice *ret_group, struct slice *ret_version)
+{
+    size_t slash = slice_find(api_version, '/');
+    bool has_group = slash != SLICE_NOT_FOUND;
+    *ret_group = has_group ? slice_sub(api_version, 0, slash) : (struct slice){"", 0};
+    *ret_version = has_group ? slice_from(api_version, slash + 1) : api_version;
+}
+
+static bool is_listed(struct slice text, const char *const *values)
+{
+    for (; *values; values++)
+        if (slice_eq(text, slice_from_cstr(*values)))
+            return true;
+    return false;
+}
+
+static void check_version(struct check *check, const struct kind *kind, const struct node *root)
+{
+    const struct resource *resource = check->resource;
+    const struct node *at = node_get(root, SLICE("apiVersion"));
+    const char *slash = kind->group[0] ? "/" : "";
+    if (!slice_eq(resource->group, slice_from_cstr(kind->group)) || !is_listed(resource->version, kind->versions))
+        check_error(check, at, "apiVersion: \"" SLICE_FMT "\" has no %s that is read here: write %s%s%s",
+                    SLICE_ARG(slice_sub(resource->api_version, 0, 80)), kind->name, kind->group, slash,
+                    kind->versions[0]);
+    else if (is_listed(resource->version, kind->old_versions))
+        finding_note(check->findings, at->mark, "%s/" SLICE_FMT " is deprecated; use %s/%s instead", kind->group,
+                     SLICE_ARG(resource->version), kind->group, kind->versions[0]);
+}
+
+// ---- one resource -------------------------------------------------------------------------------------------------
+
+static struct slice name_key(struct arena *arena, enum resource_kind kind, struct slice namespace_, struct slice name)
+{
+    return arena_printf(arena, "%d/" SLICE_FMT "/" SLICE_FMT, (int)kind, SLICE_ARG(namespace_), SLICE_ARG(name));
+}
+
+static void read_metadata(struct resource *resource, const struct kind *kind)
+{
+    const struct node *metadata = node_get(resource->root, SLICE("metadata"));
+    const struct node *name = node_get(metadata, SLICE("name"));
+    struct slice namespace_ = node_get_text(metadata, SLICE("namespace"));
+    resource->name = node_text(name);
+    resource->mark = name ? name->mark : resource->root->mark;
+    resource->annotations = node_get(metadata, SLICE("annotations"));
+    resource->has_created = node_to_time(node_get(metadata, SLICE("creationTimestamp")), &resource->created_s);
+    if (!kind->is_cluster_wide)
+        resource->namespace_ = namespace_.len ? namespace_ : SLICE("default");
+}
+
+static void keep(struct loader *loader, struct check *check, const struct kind *kind)
+{
+    struct documents *documents = loader->documents;
+    struct resource *resource = check->resource;
+    struct slice key = name_key(documents->arena, resource->kind, resource->namespace_, resource->name);
+    const struct resource *first = resource->name.len && key.ptr ? map_get(&documents->by_name, key) : NULL;
+    if (first) {
+        check_error_at(check, resource->mark,
+                       "%s " SLICE_FMT "/" SLICE_FMT " is defined twice: first in " SLICE_FMT ", line %u", kind->name,
+                       SLICE_ARG(resource->namespace_), SLICE_ARG(resource->name), SLICE_ARG(first->mark.file),
+                       first->mark.line);
+        return;
+    }
+    if (!key.ptr || !ARENA_GROW(documents->arena, documents) ||
+        (resource->name.len && !map_put(&documents->by_name, key, resource)))
+        loader->has_memory_failed = true;
+    else
+        documents->items[documents->count++] = resource;
+}
+
+static void load_resource(struct loader *loader, struct node *root, const struct kind *kind)
+{
+    struct resource *resource = ARENA_NEW(loader->documents->arena, struct resource);
+    struct check check = {loader->documents->arena, loader->findings, resource};
+    if (!resource) {
+        loader->has_memory_failed = true;
+        return;
+    }
+    resource->kind = kind->kind;
+    resource->root = root;
+    resource->api_version = node_get_text(root, SLICE("apiVersion"));
+    resource->kind_name = slice_from_cstr(kind->name);
+    resource->order = loader->documents->count;
+    split_api_version(resource->api_version, &resource->group, &resource->version);
+    resource->has_errors = substitute(root, check.arena, loader->env, loader->findings) > 0;
+    check_version(&check, kind, root);
+    read_metadata(resource, kind);
+    check_resource(&check, kind, root);
+    resource->spec = node_get(root, SLICE("spec"));
+    if (resource->kind == KIND_SECRET || resource->kind == KIND_CONFIG_MAP)
+        data_read(&check, loader->env);
+    keep(loader, &check, kind);
+}
+
+// `weir.dev/ignore: "true"` on a resource of any kind.
+static bool is_ignored(const struct node *root)
+{
+    const struct node *annotations = node_get(node_get(root, SLICE("metadata")), SLICE("annotations"));
+    return slice_eq(node_get_text(annotations, SLICE("weir.dev/ignore")), SLICE("true"));
+}
+
+static void load_list(struct loader *loader, struct node *items);
+
+static void load_document(void *context, struct node *root)
+{
+    struct loader *loader = context;
+    struct slice kind_name = node_get_text(root, SLICE("kind"));
+    struct slice api_version = node_get_text(root, SLICE("apiVersion"));
+    struct slice group;
+    struct slice version;
+    if (root->type != NODE_MAP || kind_name.len == 0 || api_version.len == 0) {
+        finding_error(loader->findings, root->mark,
+                      "no resource: a document is a map with apiVersion, kind, metadata and spec");
+        loader->documents->is_incomplete = true;
+        return;
+    }
+    if (is_ignored(root)) {
+        finding_note(loader->findings, root->mark, SLICE_FMT " skipped: its annotation weir.dev/ignore says so",
+                     SLICE_ARG(slice_sub(kind_name, 0, 63)));
+        return;
+    }
+    split_api_version(api_version, &group, &version);
+    enum resource_kind kind = resource_kind_from_name(kind_name);
+    if (slice_eq(kind_name, SLICE("List")) && group.len == 0)
+        load_list(loader, node_get(root, SLICE("items")));
+    else if (kind != KIND_COUNT)
+        load_resource(loader, root, kind_of(kind));
+    else
+        refuse_kind(loader, root, group, kind_name);
+}
+
+// What `kubectl get -o yaml` writes around several resources. Lists within lists are bounded by the document's depth.
+static void load_list(struct loader *loader, struct node *items)
+{
+    for (struct node *item = node_first(items); item; item = item->next)
+        load_document(loader, item);
+}
+
+// ---- all ----------------------------------------------------------------------------------------------------------
+
+bool documents_load(struct documents *documents, struct arena *arena, const struct config_file *files, size_t count,
+                    const struct config_env *env, struct findings *findings)
+{
+    struct loader loader = {.documents = documents, .env = env, .findings = findings};
+    *documents = (struct documents){.arena = arena};
+    map_init(&documents->by_name, arena, 0);
+    for (size_t i = 0; i < count; i++)
+        if (!document_parse(&files[i], arena, findings, load_document, &loader))
+            documents->is_incomplete = true;
+    note_foreigners(&loader);
+    return !loader.has_memory_failed && !arena->has_failed;
+}
+
+const struct resource *documents_find(const struct documents *documents, enum resource_kind kind,
+                                      struct slice namespace_, struct slice name)
+{
+    char buffer[8 + 64 + 256];
+    int len = snprintf(buffer, sizeof buffer, "%d/" SLICE_FMT "/" SLICE_FMT, (int)kind, SLICE_ARG(namespace_),
+                       SLICE_ARG(name));
+    if (len < 0 || (size_t)len >= sizeof buffer)
+        return NULL; // longer than a name can be
+    return map_get(&documents->by_name, slice_make(buffer, (size_t)len));
+}
+
+const struct datum *resource_datum(const struct resource *resource, struct slice key)
+{
+    for (size_t i = 0; i < resource->datum_count; i++)
+        if (slice_eq(resource->data[i].key, key))
+            return &resource->data[i];
+    return NULL;
+}
