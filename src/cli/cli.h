@@ -4,6 +4,7 @@
 #define WEIR_CLI_CLI_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 #include <stdio.h>
 
