@@ -1,0 +1,146 @@
+"""The vectors of tests/vectors over real sockets: `weir run` between a raw client and scripted backends.
+
+One process serves all the cases of a file. What sockets can't show is skipped, with its reason: a fixed random number,
+and a backend that refuses one connection and accepts the next.
+"""
+import itertools
+
+import pytest
+
+import client
+import vectors
+from native import Native
+from upstream import Upstreams
+
+marks = itertools.count(1)
+
+
+def cases():
+    for path in vectors.files():
+        vector = vectors.load(path.read_text())
+        for case in vector["cases"]:
+            yield pytest.param(path, vector, case, id=f"{path.stem}: {case['name']}")
+
+
+class Host:
+    """A running Weir with the configuration of one vector file."""
+
+    def __init__(self, path, vector, folder):
+        self.path = path
+        self.upstreams = Upstreams()
+        self.config = vectors.Moved(vectors.resources(path, vector), self.upstreams.open)
+        self.file = folder / f"{path.stem}.yaml"
+        self.config.write(self.file)
+        self.native = Native(self.file)
+
+    def restart(self):
+        self.native.stop()
+        self.native = Native(self.file)
+
+    def stop(self):
+        status = self.native.stop()
+        self.upstreams.close()
+        assert status == 0, "weir ended with %s:\n%s" % (status, "\n".join(self.native.errors[-50:]))
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory):
+    """The host of the file whose turn it is; cases come file by file."""
+    current = []
+
+    def host_of(path, vector):
+        if current and current[0].path != path:
+            current.pop().stop()
+        if not current:
+            current.append(Host(path, vector, tmp_path_factory.mktemp("hosts")))
+        return current[0]
+    yield host_of
+    if current:
+        current.pop().stop()
+
+
+def refused_backends(case, config, script):
+    """The Backends that must refuse in this case."""
+    refused, expected = set(), case["expect"].get("attempts") or []
+    for index, answer in enumerate(script):
+        name = expected[index].get("backend") if index < len(expected) else None
+        backend = next((key for key, names in config.names.items() if name in names), None)
+        if answer.get("fault") == "refuse":
+            if not backend:
+                pytest.skip("the backend that refuses is not known beforehand")
+            refused.add(backend)
+        elif backend in refused:
+            pytest.skip("one backend refuses and then accepts")
+    return refused
+
+
+def compare_attempts(expected, attempts, config, differences):
+    if len(attempts) != len(expected):
+        seen = [attempt.backend for attempt in attempts]
+        differences.append(f"{len(attempts)} attempts {seen}, expected {len(expected)}")
+        return
+    for index, (want, attempt) in enumerate(zip(expected, attempts)):
+        what = f"attempt {index}"
+        if "backend" in want and want["backend"] not in config.names[attempt.backend]:
+            differences.append(f"{what}: went to {attempt.backend}, expected {want['backend']}")
+        for key in ("method", "path"):
+            if key in want and getattr(attempt, key) != want[key]:
+                differences.append(f"{what}: {key} is {getattr(attempt, key)}, expected {want[key]}")
+        if "authority" in want:
+            authority = config.authorities.get(want["authority"], want["authority"])
+            if attempt.values("host") != [authority]:
+                differences.append(f"{what}: host is {attempt.values('host')}, expected {authority}")
+        vectors.compare_message(want, attempt, what, differences)
+
+
+def compare_response(expected, response, differences):
+    if response is None:
+        differences.append("no response")
+        return
+    if "status" in expected and response.status != expected["status"]:
+        differences.append(f"status is {response.status}, expected {expected['status']}; body {response.body[:300]!r}")
+    vectors.compare_message(expected, response, "response", differences)
+    if "end" in expected and response.is_complete != (expected["end"] == "complete"):
+        differences.append(f"the response is {'complete' if response.is_complete else 'cut'}, expected {expected['end']}")
+
+
+def compare_log(expected, line, differences):
+    if line is None:
+        differences.append("no access-log line")
+        return
+    for name, value in expected.items():
+        if line.get(name) != value:
+            differences.append(f"log: {name} is {line.get(name)!r}, expected {value!r}")
+
+
+@pytest.mark.parametrize("path, vector, case", cases())
+def test_vector(path, vector, case, hosts):
+    if "random" in case:
+        pytest.skip("the random numbers of a running Weir are its own")
+    host = hosts(path, vector)
+    script = vectors.script_of(case)
+    refused = refused_backends(case, host.config, script)
+    expect = case["expect"]
+    host.upstreams.start([answer for answer in script if answer.get("fault") != "refuse"])
+    for backend in refused:
+        host.upstreams.refuse(backend)
+    try:
+        request = case["request"]
+        mark = next((line.split(":", 1)[1].strip() for line in request.get("headers", []) if line.lower().startswith("user-agent:")), None)
+        extra = [] if mark else [f"user-agent: case-{next(marks)};"]
+        response = client.send(host.config.port(case.get("listener")), request, vectors.body_of(request), extra)
+    finally:
+        for backend in refused:
+            host.upstreams.open(backend)
+    differences = []
+    if "attempts" in expect:
+        wanted = [want for index, want in enumerate(expect["attempts"])
+                  if index >= len(script) or script[index].get("fault") != "refuse"]
+        compare_attempts(wanted, host.upstreams.attempts, host.config, differences)
+    if "response" in expect:
+        compare_response(expect["response"], response, differences)
+    if "log" in expect:
+        compare_log(expect["log"], host.native.log_line(mark or extra[0].split(": ")[1]), differences)
+    if any("retry-after" in line.lower() for answer in script for line in answer.get("headers", [])):
+        host.restart()  # a backend that cools down would be felt by the next case
+    assert not differences, "\n".join(differences)
