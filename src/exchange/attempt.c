@@ -155,6 +155,7 @@ struct attempt_verdict attempt_failed(struct attempt *a, enum error_code why, st
     struct exchange *x = a->exchange;
     if (transport_reason.len)
         x->transport_reason = arena_dup(&x->arena, transport_reason);
+    a->piece_count = 0; // those of the last call are gone
     if (x->step == STEP_ANSWER)
         return stream_cut(a, why == ERROR_UPSTREAM_RESET ? ERROR_STREAM_CUT : why);
     if (x->step != STEP_ATTEMPT)
