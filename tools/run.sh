@@ -8,7 +8,8 @@ export WEIR_PORT MOCK_PORT
 
 build/weir mock --port "$MOCK_PORT" &
 mock=$!
-build/weir run examples/quickstart.yaml &
+# shellcheck disable=SC2086
+build/weir run ${WEIR_OPTIONS:-} examples/quickstart.yaml &
 weir=$!
 # The first signal drains Weir and then ends the mock; a second one reaches Weir again.
 trap 'kill -TERM "$weir" 2>/dev/null' INT TERM

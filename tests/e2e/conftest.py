@@ -1,0 +1,96 @@
+"""Real clients against a running Weir, with the mock provider or scripted backends behind it."""
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "hosts"))
+
+import vectors  # noqa: E402
+from native import Native  # noqa: E402
+from upstream import Upstreams  # noqa: E402
+
+EXAMPLES = vectors.ROOT / "examples"
+
+
+class Gateway:
+    """A running Weir in front of scripted backends: `script(...)` says what they answer, `attempts` what they got."""
+
+    def __init__(self, native, port, upstreams, config):
+        self.native, self.port, self.upstreams, self.config = native, port, upstreams, config
+        self.url = f"http://127.0.0.1:{port}/v1"
+
+    def script(self, *answers):
+        self.upstreams.start([vectors.script_of({"upstream": [answer]})[0] for answer in answers])
+
+    @property
+    def attempts(self):
+        return self.upstreams.attempts
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """gateway(file or text, *options) -> Gateway; ended when the test is over."""
+    running = []
+
+    def start(source, *options, env=None, workers=None):
+        text = source.read_text() if isinstance(source, pathlib.Path) else source
+        upstreams = Upstreams()
+        config = vectors.Moved([doc for doc in vectors.yaml.load_all(vectors.substitute(text, env or {}), vectors.Loader) if doc],
+                               upstreams.open)
+        file = tmp_path / f"config-{len(running)}.yaml"
+        config.write(file)
+        native = Native(file, *options, workers=workers)
+        gateway = Gateway(native, config.port(None), upstreams, config)
+        running.append(gateway)
+        return gateway
+    yield start
+    for gateway in running:
+        gateway.native.stop()
+        gateway.upstreams.close()
+
+
+@pytest.fixture(scope="session")
+def mock():
+    """The port of a running `weir mock`."""
+    port = vectors.free_port()
+    process = subprocess.Popen([str(vectors.weir()), "mock", "--port", str(port)], stderr=subprocess.PIPE)
+    wait_for(port, process)
+    yield port
+    process.terminate()
+    process.wait(5)
+
+
+@pytest.fixture(scope="session")
+def quickstart(mock, tmp_path_factory):
+    """The base URL of examples/quickstart.yaml in front of the mock."""
+    port = vectors.free_port()
+    native = Native(EXAMPLES / "quickstart.yaml", env={"WEIR_PORT": str(port), "MOCK_PORT": str(mock)})
+    yield f"http://127.0.0.1:{port}/v1"
+    assert native.stop() == 0
+
+
+def wait_for(port, process, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).read()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            assert process.poll() is None, "it ended at once"
+            time.sleep(0.02)
+    raise TimeoutError(f"nothing answers on port {port}")
+
+
+def rss_kib(pid):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
