@@ -113,6 +113,7 @@ static size_t cond_texts(struct arena *arena, const struct route_entry *entry, b
 }
 
 struct key_parts {
+    enum config_route_kind kind;
     struct slice hostname;
     char path_type;
     struct slice path;
@@ -126,8 +127,9 @@ struct key_parts {
 
 static struct slice make_key(struct arena *arena, const struct key_parts *parts)
 {
-    struct slice key = arena_printf(arena, SLICE_FMT "\n%c" SLICE_FMT "\n" SLICE_FMT "\n", SLICE_ARG(parts->hostname),
-                                    parts->path_type, SLICE_ARG(parts->path), SLICE_ARG(parts->method));
+    struct slice key =
+        arena_printf(arena, "%d" SLICE_FMT "\n%c" SLICE_FMT "\n" SLICE_FMT "\n", (int)parts->kind,
+                     SLICE_ARG(parts->hostname), parts->path_type, SLICE_ARG(parts->path), SLICE_ARG(parts->method));
     for (size_t i = 0; i < parts->cond_count; i++)
         if (parts->mask == ALL_CONDS || parts->mask >> i & 1)
             key = arena_join(arena, (struct slice[]){key, parts->conds[i]}, 2);
@@ -141,7 +143,8 @@ static char path_letter(enum config_match_type type)
 
 static struct key_parts own_parts(struct arena *arena, const struct route_entry *entry)
 {
-    struct key_parts parts = {.hostname = entry->hostname,
+    struct key_parts parts = {.kind = entry->route->kind,
+                              .hostname = entry->hostname,
                               .path_type = path_letter(entry->match->path_type),
                               .path = entry->path,
                               .method = entry->match->method,
@@ -211,18 +214,29 @@ static void try_paths(struct search *search, struct key_parts parts)
 // Most entries can only be covered by one with the very same conditions, as whatever asks for less stands after them.
 // Two kinds stand after entries that ask for less: paths by regular expression, and routes without hostnames on a
 // listener that has one.
+static void try_hosts(struct search *search, struct key_parts parts)
+{
+    struct slice listener_host = search->analysis->table->listener->hostname;
+    if (parts.path_type == '~')
+        try_paths(search, parts);
+    else
+        try_key(search, &parts);
+    if (parts.hostname.len == 0 && listener_host.len) {
+        parts.hostname = listener_host;
+        try_paths(search, parts);
+    }
+}
+
+// AI routes serve model endpoints alone, so they never cover a plain route; the other way round they may be covered.
 static const struct route_entry *find_shadow(struct analysis *analysis, const struct route_entry *entry)
 {
     struct search search = {.analysis = analysis, .entry = entry};
     struct key_parts parts = own_parts(&analysis->scratch, entry);
-    struct slice listener_host = analysis->table->listener->hostname;
-    if (entry->match->path_type == MATCH_REGEX)
-        try_paths(&search, parts);
-    else
-        try_key(&search, &parts);
-    if (entry->hostname.len == 0 && listener_host.len) {
-        parts.hostname = listener_host;
-        try_paths(&search, parts);
+    parts.kind = ROUTE_HTTP;
+    try_hosts(&search, parts);
+    if (entry->route->kind == ROUTE_AI) {
+        parts.kind = ROUTE_AI;
+        try_hosts(&search, parts);
     }
     return search.found;
 }
