@@ -324,10 +324,13 @@ static bool both_apply(const struct route_entry *a, const struct route_entry *b,
     return all_agree(a->headers, a->header_count, b, scratch) && all_agree(a->query, a->query_count, b, scratch);
 }
 
-static bool same_conds(struct analysis *analysis, const struct route_entry *a, const struct route_entry *b)
+// That one is shadowed by the other has been told then.
+static bool same_conds(struct analysis *analysis, const struct route_entry *a, const struct route_entry *winner)
 {
     struct key_parts of_a = own_parts(&analysis->scratch, a);
-    struct key_parts of_b = own_parts(&analysis->scratch, b);
+    struct key_parts of_b = own_parts(&analysis->scratch, winner);
+    if (winner->route->kind == ROUTE_HTTP)
+        of_a.kind = ROUTE_HTTP;
     return slice_eq(make_key(&analysis->scratch, &of_a), make_key(&analysis->scratch, &of_b));
 }
 
