@@ -1,0 +1,661 @@
+// Connections of clients. One read for each readiness; answers are written at once and only what the socket does not
+// take is kept.
+#include "host/native/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PARTS_MAX 64
+#define UNSENT_CEILING (512U << 20) // of a complete answer that the exchange holds in memory anyway
+#define LINGER_US 1000000
+#define LINGER_BYTES (1U << 20)
+
+static void on_event(struct loop_io *io, unsigned events);
+static void on_deadline(struct deadline *deadline, int64_t now_us);
+static void process(struct client *client, char *bytes, size_t len);
+static void begin_stream(struct client *client, const struct h1_request *request, enum error_code error);
+static void want_events(struct client *client);
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+static void on_closed(struct loop_io *io)
+{
+    struct client *client = (struct client *)(void *)io;
+    buf_fini(&client->held);
+    buf_fini(&client->unsent);
+    free(client);
+}
+
+// Ends the connection and what is under way on it. The memory stays until the loop's turn is over.
+static void close_with(struct client *client, enum exchange_end end)
+{
+    if (client->state == CLIENT_CLOSED)
+        return;
+    struct worker *worker = client->worker;
+    struct stream *stream = client->stream;
+    client->state = CLIENT_CLOSED;
+    client->stream = NULL;
+    if (stream)
+        stream_abort(stream, end);
+    deadline_clear(&worker->deadlines, &client->deadline);
+    list_remove(&client->node);
+    loop_io_close(&client->io, on_closed);
+    worker_connection_closed(worker, client->listener);
+}
+
+void client_close(struct client *client)
+{
+    close_with(client, END_DRAINED);
+}
+
+// The listener of the configuration that stands for this port, for limits before a head is known; NULL when the port
+// is served no more.
+static const struct config_listener *first_listener(const struct worker *worker, uint16_t port)
+{
+    const struct config *config = snapshot_config(worker->generation->snapshot);
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].port == port)
+            return &config->listeners[i];
+    return NULL;
+}
+
+bool client_refresh(struct client *client)
+{
+    const struct config_listener *listener = first_listener(client->worker, client->listener->port->number);
+    if (!listener)
+        return false;
+    client->limits = &listener->client;
+    return true;
+}
+
+void client_accept(struct listener *listener, int fd, const struct net_address *peer)
+{
+    struct worker *worker = listener->worker;
+    struct client *client = calloc(1, sizeof *client);
+    struct net_address local;
+    if (!client || !loop_io_init(&worker->loop, &client->io, fd, on_event)) {
+        free(client);
+        close(fd);
+        return;
+    }
+    client->worker = worker;
+    client->listener = listener;
+    client->peer_text_len = (uint8_t)net_write_address(peer, client->peer_text);
+    net_local_address(fd, &local);
+    client->local_text_len = (uint8_t)net_write_address(&local, client->local_text);
+    buf_init(&client->held, CLIENT_HELD_BYTES + WORKER_READ_BYTES);
+    buf_init(&client->unsent, UNSENT_CEILING);
+    deadline_init(&client->deadline, on_deadline);
+    list_append(&worker->clients, &client->node);
+    worker_connection_opened(worker, listener);
+    client->since_us = loop_now_us();
+    if (!client_refresh(client)) {
+        client_close(client);
+        return;
+    }
+    want_events(client);
+    client_arm(client);
+}
+
+void client_drain(struct client *client)
+{
+    client->is_keep_alive = false;
+    if (client->state == CLIENT_IDLE)
+        client_close(client);
+}
+
+// ---- sending ------------------------------------------------------------------------------------------------------
+
+static void want_events(struct client *client)
+{
+    unsigned events = LOOP_READ;
+    if (client->state == CLIENT_CLOSED)
+        return;
+    if ((client->state == CLIENT_BODY && client->is_paused) ||
+        (client->state == CLIENT_ANSWER && client->held.len >= CLIENT_HELD_BYTES))
+        events = LOOP_HANGUP;
+    if (client->unsent.len)
+        events |= LOOP_WRITE;
+    loop_io_want(&client->io, events);
+}
+
+size_t client_unsent(const struct client *client)
+{
+    return client->unsent.len;
+}
+
+static bool queue_parts(struct client *client, const struct slice *parts, size_t count, size_t skip)
+{
+    if (client->unsent.len == 0)
+        client->send_since_us = loop_now_us();
+    for (size_t i = 0; i < count; i++) {
+        size_t cut = skip < parts[i].len ? skip : parts[i].len;
+        skip -= cut;
+        if (!buf_append(&client->unsent, slice_from(parts[i], cut)))
+            return false;
+    }
+    return true;
+}
+
+// Sends parts, or queues them, or both. False when the client is gone.
+static bool send_parts(struct client *client, const struct slice *parts, size_t count)
+{
+    struct iovec vectors[PARTS_MAX];
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        vectors[i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
+        total += parts[i].len;
+    }
+    if (total == 0)
+        return true;
+    ssize_t sent = client->unsent.len ? NET_AGAIN : net_write(client->io.fd, vectors, count);
+    if (sent == NET_FAILED)
+        return false;
+    if (sent == NET_AGAIN)
+        sent = 0;
+    if ((size_t)sent < total && !queue_parts(client, parts, count, (size_t)sent))
+        return false;
+    want_events(client);
+    return true;
+}
+
+void client_continue(struct client *client)
+{
+    struct slice line = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
+    if (client->wants_continue && client->state == CLIENT_BODY)
+        send_parts(client, &line, 1); // a broken connection shows at the next read
+    client->wants_continue = false;
+}
+
+static void count_response(struct client *client, uint16_t status)
+{
+    struct counters *counters = &client->worker->counters;
+    counter_add(status < 300   ? &counters->responses_2xx
+                : status < 400 ? &counters->responses_3xx
+                : status < 500 ? &counters->responses_4xx
+                               : &counters->responses_5xx,
+                1);
+}
+
+bool client_head(struct client *client, const struct response_head *head, bool has_body, int64_t body_bytes)
+{
+    struct h1_framing framing = {.body_bytes = body_bytes};
+    bool is_bodiless = head->status == 204 || head->status == 304 || head->status < 200;
+    if (client->state == CLIENT_BODY || client->worker->is_draining)
+        client->is_keep_alive = false; // what is left of the request would be taken for the next one
+    if (is_bodiless || (client->is_head_request && body_bytes < 0))
+        framing.kind = H1_SEND_NOTHING;
+    else if (body_bytes >= 0 || !has_body)
+        framing.kind = H1_SEND_LENGTH;
+    else
+        framing.kind = client->is_1_0 ? H1_SEND_UNTIL_CLOSE : H1_SEND_CHUNKED;
+    if (framing.kind == H1_SEND_LENGTH && body_bytes < 0)
+        framing.body_bytes = 0;
+    if (framing.kind == H1_SEND_UNTIL_CLOSE)
+        client->is_keep_alive = false;
+    framing.is_close = !client->is_keep_alive;
+    framing.is_client_1_0 = client->is_1_0;
+    client->is_chunked = framing.kind == H1_SEND_CHUNKED;
+    client->has_no_body = is_bodiless || client->is_head_request;
+    client->answer_left = framing.kind == H1_SEND_LENGTH && !client->has_no_body ? framing.body_bytes : -1;
+    buf_reset(&client->worker->head);
+    client->worker->head.has_failed = false;
+    client->has_head = h1_write_response(&client->worker->head, head, &framing);
+    if (client->has_head)
+        count_response(client, head->status);
+    return client->has_head;
+}
+
+// A content-length that was promised must be kept to the byte: what is too much is not sent, and what is missing makes
+// the message a cut one.
+static bool keeps_length(struct client *client, size_t bytes, bool is_end)
+{
+    if (client->answer_left < 0)
+        return true;
+    if (bytes > (uint64_t)client->answer_left)
+        return false;
+    client->answer_left -= (int64_t)bytes;
+    return !is_end || client->answer_left == 0;
+}
+
+bool client_send(struct client *client, const struct slice *pieces, size_t count, bool is_end)
+{
+    char line[20];
+    struct slice parts[PARTS_MAX];
+    size_t at = 0, bytes = 0;
+    if (client->state == CLIENT_CLOSED)
+        return false;
+    if (client->has_head)
+        parts[at++] = buf_slice(&client->worker->head);
+    client->has_head = false;
+    for (size_t i = 0; i < count && !client->has_no_body; i++)
+        bytes += pieces[i].len;
+    if (!keeps_length(client, bytes, is_end))
+        return false;
+    if (client->is_chunked && bytes && !client->has_no_body)
+        parts[at++] = h1_chunk_line(line, bytes);
+    for (size_t i = 0; i < count && bytes; i++) {
+        if (at == PARTS_MAX - 2) { // more pieces than one call takes
+            if (!send_parts(client, parts, at))
+                return false;
+            at = 0;
+        }
+        parts[at++] = pieces[i];
+    }
+    if (client->is_chunked && bytes)
+        parts[at++] = SLICE("\r\n");
+    if (client->is_chunked && is_end && !client->has_no_body)
+        parts[at++] = SLICE("0\r\n\r\n");
+    return send_parts(client, parts, at);
+}
+
+// ---- the end of a message -----------------------------------------------------------------------------------------
+
+// Our side is shut; reading on until the client shuts its own keeps the last bytes from being lost in a reset.
+static void linger(struct client *client)
+{
+    shutdown(client->io.fd, SHUT_WR);
+    client->state = CLIENT_LINGER;
+    client->since_us = loop_now_us();
+    client->lingered_bytes = client->held.len;
+    buf_fini(&client->held);
+    buf_init(&client->held, CLIENT_HELD_BYTES + WORKER_READ_BYTES);
+}
+
+// Ends a connection whose last answer has been handed over.
+static void finish_connection(struct client *client, bool is_request_read)
+{
+    client->is_keep_alive = false;
+    client->state = CLIENT_LINGER;
+    client->since_us = loop_now_us();
+    if (client->unsent.len)
+        return; // on_writable comes back here
+    if (is_request_read && client->held.len == 0)
+        client_close(client);
+    else
+        linger(client);
+}
+
+void client_stream_done(struct client *client, bool is_cut)
+{
+    bool is_request_read = client->state == CLIENT_ANSWER;
+    client->stream = NULL;
+    client->is_upstream_paused = false;
+    client->has_head = false;
+    if (client->state == CLIENT_CLOSED)
+        return;
+    if (is_cut || !client->is_keep_alive || !is_request_read || client->worker->is_draining ||
+        !client_refresh(client)) {
+        finish_connection(client, is_request_read || is_cut);
+    } else {
+        client->state = CLIENT_IDLE;
+        client->since_us = loop_now_us();
+        client->held_fed = 0;
+        if (client->held.len && !client->is_processing)
+            process(client, client->held.ptr, client->held.len);
+    }
+    if (!client->is_processing) {
+        want_events(client);
+        client_arm(client);
+    }
+}
+
+// ---- refusing before there is an exchange -------------------------------------------------------------------------
+
+static void refuse(struct client *client, enum error_code error)
+{
+    const struct error_info *info = error_info(error);
+    char body[512], id[40];
+    int len = snprintf(body, sizeof body,
+                       "{\"error\":{\"message\":\"" SLICE_FMT "\",\"type\":\"" SLICE_FMT
+                       "\",\"param\":null,\"code\":\"" SLICE_FMT "\"}}",
+                       SLICE_ARG(info->message), SLICE_ARG(info->type), SLICE_ARG(info->code));
+    uint64_t random[2] = {worker_random(client->worker), worker_random(client->worker)};
+    int id_len = snprintf(id, sizeof id, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(random[0] >> 32),
+                          (unsigned)(random[0] >> 16) & 0xffff, (unsigned)random[0] & 0xfff,
+                          (unsigned)(random[1] >> 52), (unsigned long long)random[1] & 0xffffffffffffULL);
+    struct field fields[3] = {{SLICE("content-type"), SLICE("application/json")},
+                              {SLICE("x-request-id"), slice_make(id, (size_t)id_len)},
+                              {SLICE("allow"), SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")}};
+    struct response_head head = {.status = info->status,
+                                 .fields = {fields, error == ERROR_METHOD_NOT_ALLOWED ? 3 : 2, 3}};
+    struct slice piece = slice_make(body, (size_t)len);
+    counter_add(&client->worker->counters.refused_heads, 1);
+    client->is_keep_alive = false;
+    client->is_head_request = false;
+    client->state = CLIENT_BODY; // nothing of what follows is read as a request
+    if (!client_head(client, &head, true, len) || !client_send(client, &piece, 1, true))
+        client_close(client);
+    else
+        finish_connection(client, false);
+}
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
+static bool host_matches(struct slice pattern, struct slice host)
+{
+    if (slice_starts_with(pattern, SLICE("*."))) {
+        struct slice suffix = slice_from(pattern, 1);
+        return host.len > suffix.len && slice_eq_nocase(slice_from(host, host.len - suffix.len), suffix);
+    }
+    return pattern.len == 0 || slice_eq_nocase(pattern, host);
+}
+
+// Among the listeners of this port the one whose host name fits best: exact, then the longest wildcard, then none.
+static const struct config_listener *find_listener(const struct client *client, struct slice authority)
+{
+    const struct config *config = snapshot_config(client->worker->generation->snapshot);
+    const struct config_listener *best = NULL;
+    struct slice host = http_host(authority);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        if (listener->port != client->listener->port->number || !host_matches(listener->hostname, host))
+            continue;
+        bool is_exact = listener->hostname.len && listener->hostname.ptr[0] != '*';
+        if (!best || is_exact || listener->hostname.len > best->hostname.len)
+            best = listener;
+        if (is_exact)
+            break;
+    }
+    return best;
+}
+
+static void open_stream(struct client *client, const struct h1_request *request, enum error_code error)
+{
+    enum exchange_want want;
+    const struct config_listener *listener = find_listener(client, request->head.authority);
+    if (!listener) {
+        refuse(client, ERROR_PATH_UNKNOWN);
+        return;
+    }
+    client->limits = &listener->client;
+    if (client->limits->is_keep_alive_off)
+        client->is_keep_alive = false;
+    client->stream = stream_open(client, listener->id, request, &want);
+    if (!client->stream) {
+        refuse(client, ERROR_OVERLOADED);
+        return;
+    }
+    if (error != ERROR_NONE)
+        stream_fail(client->stream, error);
+    else
+        stream_start(client->stream, want);
+}
+
+static void begin_stream(struct client *client, const struct h1_request *request, enum error_code error)
+{
+    counter_add(&client->worker->counters.requests, 1);
+    client->is_keep_alive = request->is_keep_alive;
+    client->is_1_0 = request->head.version == HTTP_1_0;
+    client->is_head_request = slice_eq(request->head.method, SLICE("HEAD"));
+    client->wants_continue = error == ERROR_NONE && request->expects_continue;
+    client->is_paused = false;
+    client->state = client->reader.is_complete ? CLIENT_ANSWER : CLIENT_BODY;
+    client->since_us = loop_now_us();
+    open_stream(client, request, error);
+}
+
+static bool is_told_by_exchange(enum error_code error)
+{
+    return error == ERROR_EXPECTATION || error == ERROR_UPGRADE;
+}
+
+// A part of a head, or all of it. Gives how many bytes were used; 0: the rest is to be kept.
+static size_t take_head(struct client *client, const char *bytes, size_t len)
+{
+    struct h1_limits limits = {client->limits->header_bytes, client->limits->header_count,
+                               client->limits->target_bytes};
+    struct h1_request request;
+    size_t used = len;
+    if (client->state == CLIENT_IDLE) {
+        client->state = CLIENT_HEAD;
+        client->since_us = client->request_since_us = loop_now_us();
+    }
+    switch (h1_read_request(&client->reader, slice_make(bytes, len), client->held_fed, &limits, client->worker->spans,
+                            &request, &used)) {
+    case H1_MORE:
+        client->held_fed = len;
+        return 0;
+    case H1_READY:
+        client->held_fed = 0;
+        begin_stream(client, &request, ERROR_NONE);
+        return used;
+    case H1_FAILED:
+        break;
+    }
+    client->held_fed = 0;
+    if (is_told_by_exchange(client->reader.error))
+        begin_stream(client, &request, client->reader.error);
+    else
+        refuse(client, client->reader.error);
+    return len;
+}
+
+static size_t take_body(struct client *client, char *bytes, size_t len)
+{
+    struct slice body;
+    size_t used;
+    if (!stream_takes_body(client->stream)) {
+        client->is_paused = true;
+        return 0;
+    }
+    client->is_paused = false;
+    client->since_us = loop_now_us();
+    if (h1_read_body(&client->reader, bytes, len, &body, &used) == H1_FAILED) {
+        stream_fail(client->stream, client->reader.error);
+        return len;
+    }
+    if (client->reader.is_complete)
+        client->state = CLIENT_ANSWER;
+    if (body.len || client->reader.is_complete)
+        stream_body(client->stream, body, client->reader.is_complete);
+    return used;
+}
+
+// One step with the bytes at hand; 0 when nothing more can be done with them now.
+static size_t step(struct client *client, char *bytes, size_t len)
+{
+    switch (client->state) {
+    case CLIENT_IDLE:
+    case CLIENT_HEAD:
+        return take_head(client, bytes, len);
+    case CLIENT_BODY:
+        return client->stream ? take_body(client, bytes, len) : len;
+    case CLIENT_LINGER:
+        client->lingered_bytes += len;
+        return len;
+    case CLIENT_ANSWER:
+    case CLIENT_CLOSED:
+        return 0;
+    }
+    return 0;
+}
+
+// Works through `bytes`, which are `held` or have just been read; keeps what is left.
+static void process(struct client *client, char *bytes, size_t len)
+{
+    size_t at = 0;
+    client->is_processing = true;
+    while (at < len) {
+        size_t used = step(client, bytes + at, len - at);
+        if (used == 0)
+            break;
+        at += used;
+    }
+    client->is_processing = false;
+    if (client->state == CLIENT_CLOSED)
+        return;
+    if (bytes == client->held.ptr && client->held.len)
+        buf_drop_front(&client->held, at < client->held.len ? at : client->held.len);
+    else if (at < len && !buf_append(&client->held, slice_make(bytes + at, len - at))) {
+        client_close(client);
+        return;
+    }
+    if (client->held.len == 0 && client->held.cap > 4096) {
+        buf_fini(&client->held);
+        buf_init(&client->held, CLIENT_HELD_BYTES + WORKER_READ_BYTES);
+    }
+    want_events(client);
+    client_arm(client);
+}
+
+// The stream takes body bytes again, or is at an end: the kept bytes first.
+void client_resume(struct client *client)
+{
+    if (client->state != CLIENT_BODY || client->is_processing || !client->is_paused)
+        return;
+    client->is_paused = false;
+    if (client->held.len)
+        process(client, client->held.ptr, client->held.len);
+    else
+        want_events(client);
+}
+
+static void on_bytes(struct client *client, char *bytes, size_t len)
+{
+    if (client->held.len == 0) {
+        process(client, bytes, len);
+        return;
+    }
+    if (!buf_append(&client->held, slice_make(bytes, len))) {
+        client_close(client);
+        return;
+    }
+    if (client->state == CLIENT_ANSWER || (client->state == CLIENT_BODY && client->is_paused))
+        want_events(client);
+    else
+        process(client, client->held.ptr, client->held.len);
+}
+
+static void on_readable(struct client *client)
+{
+    char *bytes = client->worker->read_bytes;
+    ssize_t got = net_read(client->io.fd, bytes, WORKER_READ_BYTES);
+    if (got == NET_AGAIN)
+        return;
+    if (got <= 0) {
+        close_with(client, END_CLIENT_GONE);
+        return;
+    }
+    on_bytes(client, bytes, (size_t)got);
+    if (client->state == CLIENT_LINGER && client->lingered_bytes > LINGER_BYTES)
+        client_close(client);
+}
+
+static void on_writable(struct client *client)
+{
+    struct iovec part = {client->unsent.ptr, client->unsent.len};
+    ssize_t sent = client->unsent.len ? net_write(client->io.fd, &part, 1) : 0;
+    if (sent == NET_FAILED) {
+        close_with(client, END_CLIENT_GONE);
+        return;
+    }
+    if (sent > 0) {
+        buf_drop_front(&client->unsent, (size_t)sent);
+        client->send_since_us = loop_now_us();
+    }
+    if (client->unsent.len == 0) {
+        buf_fini(&client->unsent);
+        buf_init(&client->unsent, UNSENT_CEILING);
+    }
+    if (client->unsent.len < CLIENT_UNSENT_LOW && client->stream)
+        stream_resume(client->stream);
+    if (client->unsent.len == 0 && client->stream)
+        stream_sent(client->stream);
+    else if (client->unsent.len == 0 && client->state == CLIENT_LINGER)
+        linger(client);
+    want_events(client);
+    client_arm(client);
+}
+
+static void on_event(struct loop_io *io, unsigned events)
+{
+    struct client *client = (struct client *)(void *)io;
+    if (client->state == CLIENT_CLOSED)
+        return;
+    if (events & LOOP_WRITE)
+        on_writable(client);
+    if (client->state == CLIENT_CLOSED)
+        return;
+    if (events & LOOP_READ)
+        on_readable(client);
+    else if (events & (LOOP_HANGUP | LOOP_ERROR))
+        close_with(client, END_CLIENT_GONE);
+    if ((events & LOOP_ERROR) && client->state != CLIENT_CLOSED) // the watch has ended; there is nothing to wait for
+        close_with(client, END_CLIENT_GONE);
+}
+
+// ---- time ---------------------------------------------------------------------------------------------------------
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t receive_deadline_us(const struct client *client)
+{
+    const struct config_client *limits = client->limits;
+    switch (client->state) {
+    case CLIENT_IDLE:
+        return client->since_us + limits->keep_alive_idle_ms * 1000;
+    case CLIENT_HEAD:
+        return client->since_us + limits->head_timeout_ms * 1000;
+    case CLIENT_BODY: {
+        int64_t at_us = client->is_paused ? DEADLINE_NONE : client->since_us + limits->body_idle_timeout_ms * 1000;
+        if (limits->request_timeout_ms > 0)
+            at_us = earlier(at_us, client->request_since_us + limits->request_timeout_ms * 1000);
+        return at_us;
+    }
+    case CLIENT_LINGER:
+        return client->unsent.len ? DEADLINE_NONE : client->since_us + LINGER_US;
+    case CLIENT_ANSWER:
+    case CLIENT_CLOSED:
+        break;
+    }
+    return DEADLINE_NONE;
+}
+
+static int64_t send_deadline_us(const struct client *client)
+{
+    return client->unsent.len ? client->send_since_us + client->limits->send_timeout_ms * 1000 : DEADLINE_NONE;
+}
+
+void client_arm(struct client *client)
+{
+    if (client->state == CLIENT_CLOSED)
+        return;
+    int64_t at_us = earlier(receive_deadline_us(client), send_deadline_us(client));
+    if (client->stream)
+        at_us = earlier(at_us, stream_deadline_us(client->stream));
+    worker_deadline(client->worker, &client->deadline, at_us);
+}
+
+static void on_receive_timeout(struct client *client)
+{
+    counter_add(&client->worker->counters.client_timeouts, client->state != CLIENT_IDLE);
+    if (client->state == CLIENT_BODY && client->stream)
+        stream_fail(client->stream, ERROR_REQUEST_TIMEOUT);
+    else if (client->state == CLIENT_HEAD)
+        refuse(client, ERROR_REQUEST_TIMEOUT);
+    else
+        client_close(client);
+}
+
+static void on_deadline(struct deadline *deadline, int64_t now_us)
+{
+    struct client *client = LIST_OWNER(deadline, struct client, deadline);
+    if (send_deadline_us(client) <= now_us) {
+        counter_add(&client->worker->counters.client_timeouts, 1);
+        close_with(client, END_SEND_TIMEOUT);
+        return;
+    }
+    if (receive_deadline_us(client) <= now_us)
+        on_receive_timeout(client);
+    else if (client->stream)
+        stream_time(client->stream, now_us);
+    if (client->state == CLIENT_CLOSED)
+        return;
+    want_events(client);
+    client_arm(client);
+}

@@ -1,0 +1,38 @@
+// What all workers share of one configuration: the snapshot, the health of its backends, their TLS contexts, and the
+// load on them, for the circuit breakers, whose limits hold for the whole process. Reference counted across threads.
+#ifndef WEIR_HOST_NATIVE_GENERATION_H
+#define WEIR_HOST_NATIVE_GENERATION_H
+
+#include "exchange/snapshot.h"
+#include "host/native/health.h"
+#include "host/native/tls.h"
+
+struct backend_load {
+    uint32_t connections; // open ones, idle ones too
+    uint32_t pending;     // requests that wait for a connection
+    uint32_t requests;    // requests under way
+    uint32_t retries;     // of these, second and further attempts
+    char padding[48];     // one cache line each
+};
+
+struct generation {
+    struct snapshot *snapshot;
+    struct health *health;
+    struct backend_load *loads; // by config_backend.id
+    size_t load_count;
+    struct tls_context ***tls; // by backend id and endpoint; NULL rows for backends without TLS
+    uint32_t references;
+};
+
+// Takes the snapshot, also on failure: NULL, and a reason in `arena`. What `before` (or NULL) knows of the backends'
+// health is carried over. One reference.
+struct generation *generation_new(struct snapshot *take_snapshot, const struct generation *before, int64_t now_us,
+                                  struct arena *arena, struct slice *ret_why);
+struct generation *generation_ref(struct generation *generation);
+void generation_unref(struct generation *generation);
+
+// Adds one if that does not go beyond `limit` (0: no limit).
+bool load_take(uint32_t *load, uint32_t limit);
+void load_give(uint32_t *load);
+
+#endif

@@ -1,0 +1,583 @@
+// The life of one request in this host: what the exchange asks for is carried out, what happens is told to it.
+#include "host/native/stream.h"
+
+#include "host/native/client.h"
+#include "observe/accesslog.h"
+
+#include <stdlib.h>
+
+static void next_backend(struct stream *stream);
+static void take_connection(struct stream *stream, bool is_fresh);
+static void follow_failure(struct stream *stream, const struct attempt_verdict *verdict);
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+static void write_log(struct stream *stream, const struct record *record)
+{
+    const struct config_listener *listener = exchange_listener(stream->exchange);
+    struct snapshot *snapshot = stream->pools->generation->snapshot;
+    struct worker *worker = stream->worker;
+    if (!stream->pools->logs || !stream->pools->logs[listener->id])
+        return;
+    for (size_t i = 0; i < snapshot_log_count(snapshot, listener->id); i++) {
+        const struct accesslog *log = snapshot_log(snapshot, listener->id, i);
+        struct logsink_channel *channel = stream->pools->logs[listener->id][i];
+        buf_reset(&worker->log_line);
+        if (!channel || !accesslog_wants(log, record) || !accesslog_write(log, record, &worker->log_line))
+            continue;
+        logsink_write(channel, buf_slice(&worker->log_line));
+        counter_add(&worker->counters.log_lines, 1);
+    }
+}
+
+static void give_load(struct stream *stream)
+{
+    if (!stream->load)
+        return;
+    load_give(&stream->load->requests);
+    if (stream->is_retry_load)
+        load_give(&stream->load->retries);
+    stream->load = NULL;
+    stream->is_retry_load = false;
+}
+
+// Lets go of the upstream: back to the pool if its answer is complete, else closed.
+static void drop_upstream(struct stream *stream)
+{
+    pool_leave(&stream->waiter);
+    give_load(stream);
+    struct upstream *upstream = stream->upstream;
+    stream->upstream = NULL;
+    if (upstream)
+        upstream_release(upstream);
+}
+
+// Accounts and frees.
+static void end_stream(struct stream *stream, enum exchange_end end)
+{
+    struct worker *worker = stream->worker;
+    struct pools *pools = stream->pools;
+    drop_upstream(stream);
+    const struct record *record =
+        exchange_close(stream->exchange, end, loop_now_us(), stream->body_bytes, stream->sent_bytes);
+    if (record)
+        write_log(stream, record);
+    counter_add(&worker->counters.bytes_received, stream->body_bytes);
+    counter_add(&worker->counters.bytes_sent, stream->sent_bytes);
+    counter_add(&worker->counters.open_streams, (uint64_t)-1);
+    if (end == END_CLIENT_GONE)
+        counter_add(&worker->counters.client_gone, 1);
+    else if (end != END_COMPLETE)
+        counter_add(&worker->counters.cut_answers, 1);
+    exchange_free(stream->exchange);
+    free(stream);
+    pools_unuse(pools);
+}
+
+static void finish(struct stream *stream, enum exchange_end end)
+{
+    struct client *client = stream->client;
+    bool is_cut = !stream->is_sent_whole;
+    end_stream(stream, end);
+    client_stream_done(client, is_cut);
+}
+
+// All is said; the exchange is closed when the client has the last byte.
+static void finish_when_sent(struct stream *stream, enum exchange_end end)
+{
+    drop_upstream(stream);
+    if (client_unsent(stream->client) == 0) {
+        finish(stream, end);
+        return;
+    }
+    stream->state = STREAM_FLUSH;
+    stream->end = end;
+}
+
+void stream_abort(struct stream *stream, enum exchange_end end)
+{
+    if (stream->state == STREAM_FLUSH && end == END_DRAINED && stream->end != END_COMPLETE)
+        end = stream->end;
+    end_stream(stream, end);
+}
+
+void stream_sent(struct stream *stream)
+{
+    if (stream->state == STREAM_FLUSH)
+        finish(stream, stream->end);
+}
+
+// ---- towards the client -------------------------------------------------------------------------------------------
+
+// False: the client left, and the stream with it.
+static bool send_pieces(struct stream *stream, const struct slice *pieces, size_t count, bool is_end)
+{
+    for (size_t i = 0; i < count; i++)
+        stream->sent_bytes += pieces[i].len;
+    if (!client_send(stream->client, pieces, count, is_end)) {
+        finish(stream, END_CLIENT_GONE);
+        return false;
+    }
+    if (is_end)
+        stream->is_sent_whole = true;
+    return true;
+}
+
+static void cut(struct stream *stream, const struct slice *pieces, size_t count)
+{
+    if (send_pieces(stream, pieces, count, false))
+        finish_when_sent(stream, END_CUT);
+}
+
+static void reply(struct stream *stream)
+{
+    const struct exchange_reply *reply = exchange_reply(stream->exchange);
+    struct client *client = stream->client;
+    if (stream->is_answer_begun || !reply) {
+        cut(stream, NULL, 0);
+        return;
+    }
+    if (reply->must_close)
+        client->is_keep_alive = false;
+    stream->is_answer_begun = true;
+    if (!client_head(client, &reply->head, true, (int64_t)reply->body.len))
+        cut(stream, NULL, 0);
+    else if (send_pieces(stream, &reply->body, reply->body.len ? 1 : 0, true))
+        finish_when_sent(stream, END_COMPLETE);
+}
+
+// ---- attempts -----------------------------------------------------------------------------------------------------
+
+static const struct config_traffic *traffic_of(const struct stream *stream)
+{
+    return &exchange_rule(stream->exchange)->traffic;
+}
+
+static void report_health(struct stream *stream, enum health_outcome outcome)
+{
+    health_report(stream->pools->generation->health, exchange_rule(stream->exchange), stream->ref->backend->id, outcome,
+                  loop_now_us());
+}
+
+static bool health_outcome_of(enum error_code error, enum health_outcome *ret_outcome)
+{
+    switch (error) {
+    case ERROR_UPSTREAM_CONNECT:
+    case ERROR_UPSTREAM_TLS:
+    case ERROR_UPSTREAM_DNS:
+    case ERROR_CONNECT_TIMEOUT:
+        *ret_outcome = HEALTH_CONNECT_FAILURE;
+        return true;
+    case ERROR_UPSTREAM_RESET:
+    case ERROR_UPSTREAM_MALFORMED:
+    case ERROR_UPSTREAM_TOO_LARGE:
+    case ERROR_FIRST_BYTE_TIMEOUT:
+        *ret_outcome = HEALTH_RESET;
+        return true;
+    default: // our own limits, the client's faults
+        return false;
+    }
+}
+
+static void fail_attempt(struct stream *stream, enum error_code error, struct slice why)
+{
+    enum health_outcome outcome;
+    drop_upstream(stream);
+    if (!stream->is_answer_begun && health_outcome_of(error, &outcome))
+        report_health(stream, outcome);
+    struct attempt_verdict verdict = attempt_failed(stream->attempt, error, why, loop_now_us());
+    follow_failure(stream, &verdict);
+}
+
+static void cool_backend(struct stream *stream, int64_t cool_ms)
+{
+    if (cool_ms > 0)
+        health_cool(stream->pools->generation->health, stream->ref->backend->id, cool_ms, loop_now_us());
+}
+
+// What follows when this attempt gives no answer (any more).
+static void follow_failure(struct stream *stream, const struct attempt_verdict *verdict)
+{
+    switch (verdict->kind) {
+    case ATTEMPT_RETRY:
+        cool_backend(stream, verdict->cool_ms);
+        drop_upstream(stream);
+        if (stream->has_streamed) // the body is gone; the exchange knows, but its word alone is not trusted here
+            stream_fail(stream, ERROR_UPSTREAM_RESET);
+        else
+            next_backend(stream);
+        return;
+    case ATTEMPT_REPLY:
+        cool_backend(stream, verdict->cool_ms);
+        drop_upstream(stream);
+        reply(stream);
+        return;
+    case ATTEMPT_DONE:
+        if (send_pieces(stream, verdict->pieces, verdict->piece_count, true))
+            finish_when_sent(stream, END_COMPLETE);
+        return;
+    case ATTEMPT_PASS:
+    case ATTEMPT_CUT:
+        cut(stream, verdict->pieces, verdict->piece_count);
+        return;
+    }
+}
+
+static struct slice authority_of(const struct stream *stream, const struct attempt_request *request, char *text,
+                                 size_t cap)
+{
+    const struct config_endpoint *endpoint = stream->upstream->pool->config;
+    bool is_v6 = endpoint->is_ip && slice_find(endpoint->host, ':') != SLICE_NOT_FOUND;
+    if (request->authority.len)
+        return request->authority;
+    struct buf buf = {.ptr = text, .cap = cap, .max = cap};
+    if (is_v6)
+        buf_append_byte(&buf, '[');
+    buf_append(&buf, endpoint->host);
+    if (is_v6)
+        buf_append_byte(&buf, ']');
+    buf_append_byte(&buf, ':');
+    buf_append_u64(&buf, endpoint->port);
+    return buf_slice(&buf);
+}
+
+static void send_request(struct stream *stream)
+{
+    const struct attempt_request *request = attempt_request(stream->attempt);
+    struct upstream *upstream = stream->upstream;
+    struct buf *head = &stream->worker->head;
+    char text[300];
+    pool_leave(&stream->waiter);
+    attempt_connected(stream->attempt, slice_make(upstream->address_text, upstream->address_len),
+                      slice_make(upstream->local_text, upstream->local_len));
+    stream->is_chunked_out = request->body_bytes < 0;
+    buf_reset(head);
+    head->has_failed = false;
+    if (!h1_write_request(head, request->method, request->target, authority_of(stream, request, text, sizeof text),
+                          &request->fields, request->body_bytes)) {
+        upstream->is_spoilt = true;
+        fail_attempt(stream, ERROR_OVERLOADED, SLICE("request head too large"));
+        return;
+    }
+    stream->state = STREAM_ANSWER;
+    bool is_whole = !stream->is_streamed || stream->is_body_read;
+    upstream_send(upstream, buf_slice(head), request->body, request->body_count,
+                  slice_eq(request->method, SLICE("HEAD")), is_whole);
+    if (!is_whole) {
+        client_continue(stream->client);
+        client_resume(stream->client);
+    }
+    client_arm(stream->client);
+}
+
+static void take_connection(struct stream *stream, bool is_fresh)
+{
+    struct backend_pool *backend = &stream->pools->backends[stream->ref->backend->id];
+    struct slice why;
+    stream->state = STREAM_CONNECT;
+    switch (pool_take(backend, traffic_of(stream), stream, &stream->waiter, is_fresh, &stream->upstream, &why)) {
+    case POOL_READY:
+        send_request(stream);
+        return;
+    case POOL_BEGUN:
+    case POOL_WAITING:
+        client_arm(stream->client);
+        return;
+    case POOL_OVERFLOW:
+        counter_add(&stream->worker->counters.upstream_overflows, 1);
+        fail_attempt(stream, ERROR_OVERFLOW, why);
+        return;
+    case POOL_FAILED:
+        fail_attempt(stream, ERROR_UPSTREAM_CONNECT, why);
+        return;
+    }
+}
+
+// Counts the attempt in; false when a circuit breaker is open.
+static bool take_load(struct stream *stream)
+{
+    const struct config_traffic *traffic = traffic_of(stream);
+    struct backend_load *load = stream->pools->backends[stream->ref->backend->id].load;
+    if (!load_take(&load->requests, traffic->max_parallel_requests))
+        return false;
+    if (stream->is_retry && !load_take(&load->retries, traffic->max_parallel_retries)) {
+        load_give(&load->requests);
+        return false;
+    }
+    stream->load = load;
+    stream->is_retry_load = stream->is_retry;
+    return true;
+}
+
+static void begin_attempt(struct stream *stream, const struct exchange_choice *choice)
+{
+    int64_t now_us = loop_now_us();
+    stream->ref = choice->ref;
+    stream->is_retry = choice->is_retry;
+    stream->has_raced = false;
+    if (choice->is_retry) {
+        counter_add(&stream->worker->counters.retries, 1);
+        retry_budget_retry(&stream->worker->budget, now_us);
+    }
+    stream->attempt = attempt_begin(stream->exchange, choice->ref, now_us);
+    if (!stream->attempt) {
+        reply(stream);
+    } else if (take_load(stream)) {
+        take_connection(stream, false);
+    } else {
+        counter_add(&stream->worker->counters.upstream_overflows, 1);
+        fail_attempt(stream, ERROR_OVERFLOW, SLICE("circuit breaker"));
+    }
+}
+
+static void next_backend(struct stream *stream)
+{
+    struct pools *pools = stream->pools;
+    int64_t now_us = loop_now_us();
+    struct backend_health health =
+        health_look(pools->generation->health, &pools->health, exchange_rule(stream->exchange), now_us);
+    health.retries_exhausted = !retry_budget_allows(&stream->worker->budget, now_us);
+    struct exchange_choice choice = exchange_next_backend(stream->exchange, now_us, &health);
+    switch (choice.kind) {
+    case CHOICE_BACKEND:
+        begin_attempt(stream, &choice);
+        return;
+    case CHOICE_WAIT:
+        stream->state = STREAM_WAIT;
+        stream->wait_until_us = choice.at_us;
+        stream->attempt = NULL;
+        client_arm(stream->client);
+        return;
+    case CHOICE_REPLY:
+        reply(stream);
+        return;
+    }
+}
+
+// ---- from upstream connections ------------------------------------------------------------------------------------
+
+void stream_upstream_ready(struct stream *stream, struct upstream *upstream)
+{
+    (void)upstream;
+    send_request(stream);
+}
+
+void stream_upstream_given(struct stream *stream, struct upstream *upstream, bool is_ready, struct slice why)
+{
+    if (!upstream)
+        fail_attempt(stream, ERROR_UPSTREAM_CONNECT, why);
+    else if (is_ready)
+        send_request(stream);
+}
+
+void stream_upstream_failed(struct stream *stream, enum error_code error, struct slice why, bool is_race)
+{
+    stream->upstream = NULL;
+    if (!is_race || stream->has_raced || stream->has_streamed) {
+        fail_attempt(stream, error, why);
+        return;
+    }
+    stream->has_raced = true;
+    counter_add(&stream->worker->counters.upstream_races, 1);
+    take_connection(stream, true);
+}
+
+// The rest of what an upstream sent after the exchange has had enough of it.
+static void done(struct stream *stream, const struct attempt_verdict *verdict)
+{
+    if (send_pieces(stream, verdict->pieces, verdict->piece_count, true))
+        finish_when_sent(stream, END_COMPLETE);
+}
+
+// False when the answer does not go on from here.
+static bool answer_head(struct stream *stream, const struct h1_response *response)
+{
+    report_health(stream, health_of_status(response->head.status));
+    struct attempt_verdict verdict = attempt_response_head(stream->attempt, &response->head, response->has_body,
+                                                           response->content_length, loop_now_us());
+    if (verdict.kind != ATTEMPT_PASS && verdict.kind != ATTEMPT_DONE) {
+        follow_failure(stream, &verdict);
+        return false;
+    }
+    if (!verdict.head) // held back: the exchange sends its own later
+        return true;
+    stream->is_answer_begun = true;
+    if (!client_head(stream->client, verdict.head, response->has_body || verdict.body_bytes > 0, verdict.body_bytes)) {
+        cut(stream, NULL, 0);
+        return false;
+    }
+    if (verdict.kind == ATTEMPT_DONE) {
+        done(stream, &verdict);
+        return false;
+    }
+    return true;
+}
+
+static void answer_body(struct stream *stream, struct slice body, bool is_end)
+{
+    struct attempt_verdict verdict = attempt_response_body(stream->attempt, body, is_end, loop_now_us());
+    if (verdict.kind == ATTEMPT_DONE || (verdict.kind == ATTEMPT_PASS && is_end)) {
+        done(stream, &verdict);
+        return;
+    }
+    if (verdict.kind != ATTEMPT_PASS) {
+        follow_failure(stream, &verdict);
+        return;
+    }
+    if (!send_pieces(stream, verdict.pieces, verdict.piece_count, false))
+        return;
+    size_t unsent = client_unsent(stream->client);
+    if (unsent > CLIENT_UNSENT_MAX) {
+        cut(stream, NULL, 0);
+        return;
+    }
+    if (unsent >= CLIENT_UNSENT_HIGH)
+        upstream_pause(stream->upstream, true);
+    client_arm(stream->client);
+}
+
+void stream_upstream_answer(struct stream *stream, const struct h1_response *response, struct slice body, bool is_end)
+{
+    if (response && !answer_head(stream, response))
+        return;
+    if (body.len || is_end) {
+        answer_body(stream, body, is_end);
+        return;
+    }
+    if (send_pieces(stream, NULL, 0, false))
+        client_arm(stream->client);
+}
+
+void stream_upstream_drained(struct stream *stream)
+{
+    client_resume(stream->client);
+}
+
+void stream_resume(struct stream *stream)
+{
+    if (stream->upstream && stream->state == STREAM_ANSWER)
+        upstream_pause(stream->upstream, false);
+}
+
+// ---- from the client ----------------------------------------------------------------------------------------------
+
+struct stream *stream_open(struct client *client, size_t listener_id, const struct h1_request *request,
+                           enum exchange_want *ret_want)
+{
+    struct worker *worker = client->worker;
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
+        return NULL;
+    struct exchange_client who = {
+        .remote_address = slice_make(client->peer_text, client->peer_text_len),
+        .local_address = slice_make(client->local_text, client->local_text_len),
+        .now_us = loop_now_us(),
+        .unix_us = loop_unix_us(),
+        .random = worker_random(worker),
+        .random2 = worker_random(worker),
+    };
+    stream->client = client;
+    stream->worker = worker;
+    stream->pools = worker->pools;
+    stream->exchange = exchange_open(worker->generation->snapshot, listener_id, &who, &request->head,
+                                     request->content_length, ret_want);
+    if (!stream->exchange) {
+        free(stream);
+        return NULL;
+    }
+    list_init(&stream->waiter.node);
+    stream->is_streamed = exchange_body_mode(stream->exchange) == BODY_STREAMED;
+    stream->is_body_read = request->content_length == 0;
+    pools_use(stream->pools);
+    retry_budget_request(&worker->budget, who.now_us);
+    counter_add(&worker->counters.open_streams, 1);
+    return stream;
+}
+
+void stream_start(struct stream *stream, enum exchange_want want)
+{
+    if (want == EXCHANGE_WANT_BODY && stream->is_body_read)
+        want = exchange_body(stream->exchange, slice_make("", 0), true);
+    switch (want) {
+    case EXCHANGE_WANT_BODY:
+        stream->state = STREAM_BODY;
+        client_continue(stream->client);
+        return;
+    case EXCHANGE_WANT_BACKEND:
+        next_backend(stream);
+        return;
+    case EXCHANGE_WANT_REPLY:
+        reply(stream);
+        return;
+    }
+}
+
+bool stream_takes_body(const struct stream *stream)
+{
+    if (!stream->is_streamed)
+        return stream->state == STREAM_BODY;
+    return stream->state == STREAM_ANSWER && stream->upstream && upstream_unsent(stream->upstream) < UPSTREAM_BODY_HIGH;
+}
+
+void stream_body(struct stream *stream, struct slice piece, bool is_end)
+{
+    stream->body_bytes += piece.len;
+    stream->is_body_read = is_end;
+    if (stream->is_streamed) {
+        stream->has_streamed = true;
+        upstream_send_piece(stream->upstream, piece, is_end, stream->is_chunked_out);
+        return;
+    }
+    switch (exchange_body(stream->exchange, piece, is_end)) {
+    case EXCHANGE_WANT_BODY:
+        return;
+    case EXCHANGE_WANT_BACKEND:
+        next_backend(stream);
+        return;
+    case EXCHANGE_WANT_REPLY:
+        reply(stream);
+        return;
+    }
+}
+
+void stream_fail(struct stream *stream, enum error_code error)
+{
+    if (stream->state == STREAM_FLUSH)
+        return;
+    drop_upstream(stream);
+    stream->attempt = NULL;
+    if (stream->is_answer_begun) {
+        cut(stream, NULL, 0);
+        return;
+    }
+    exchange_fail(stream->exchange, error);
+    reply(stream);
+}
+
+// ---- time ---------------------------------------------------------------------------------------------------------
+
+int64_t stream_deadline_us(const struct stream *stream)
+{
+    enum error_code error;
+    if (stream->state == STREAM_FLUSH)
+        return DEADLINE_NONE;
+    int64_t at_us = exchange_deadline_us(stream->exchange, &error);
+    if (stream->state == STREAM_WAIT && stream->wait_until_us < at_us)
+        at_us = stream->wait_until_us;
+    return at_us;
+}
+
+void stream_time(struct stream *stream, int64_t now_us)
+{
+    enum error_code error;
+    if (stream->state == STREAM_FLUSH)
+        return;
+    if (exchange_deadline_us(stream->exchange, &error) <= now_us) {
+        if (stream->attempt && (stream->state == STREAM_CONNECT || stream->state == STREAM_ANSWER))
+            fail_attempt(stream, error, slice_make("", 0));
+        else
+            stream_fail(stream, error);
+    } else if (stream->state == STREAM_WAIT && stream->wait_until_us <= now_us) {
+        next_backend(stream);
+    }
+}

@@ -1,0 +1,681 @@
+// Connections to backends. Reads once for each readiness; writes at once and asks for writability only after EAGAIN.
+#include "host/native/upstream.h"
+
+#include "host/native/h1_write.h"
+#include "host/native/pool.h"
+#include "host/native/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PARTS_MAX 64          // slices for one system call
+#define UNSENT_MAX (1U << 20) // of a streamed body: the high mark, and what one read of the client may add
+
+static void on_event(struct loop_io *io, unsigned events);
+static void on_deadline(struct deadline *deadline, int64_t now_us);
+static void on_resolved(struct dns_query *query, const struct dns_answer *answer);
+static void go_on_connecting(struct upstream *upstream);
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+static void free_upstream(struct upstream *upstream)
+{
+    tls_session_free(upstream->tls);
+    buf_fini(&upstream->held);
+    buf_fini(&upstream->unsent);
+    free(upstream);
+}
+
+static void on_closed(struct loop_io *io)
+{
+    free_upstream((struct upstream *)(void *)io);
+}
+
+// Ends the connection. The memory stays until the loop's turn is over, unless there was no socket yet.
+static void close_upstream(struct upstream *upstream)
+{
+    if (upstream->state == UPSTREAM_CLOSED)
+        return;
+    struct worker *worker = upstream->worker;
+    struct backend_pool *backend = upstream->pool->backend;
+    bool has_socket = upstream->state != UPSTREAM_RESOLVING;
+    if (upstream->stream)
+        upstream->pool->active--;
+    upstream->stream = NULL;
+    upstream->state = UPSTREAM_CLOSED;
+    list_remove(&upstream->idle_node);
+    deadline_clear(&worker->deadlines, &upstream->deadline);
+    load_give(&backend->load->connections);
+    counter_add(&worker->counters.open_upstreams, (uint64_t)-1);
+    dns_cancel(&upstream->query);
+    if (has_socket)
+        loop_io_close(&upstream->io, on_closed);
+    else
+        free_upstream(upstream);
+    pool_serve(backend);
+    pools_unuse(backend->pools);
+}
+
+// Closes, then tells the stream.
+static void fail(struct upstream *upstream, enum error_code error, struct slice why)
+{
+    struct stream *stream = upstream->stream;
+    bool is_race = upstream->is_reused && !upstream->has_answer && upstream->state == UPSTREAM_BUSY;
+    if (upstream->state == UPSTREAM_BUSY)
+        counter_add(&upstream->worker->counters.upstream_resets, 1);
+    else
+        counter_add(&upstream->worker->counters.upstream_connect_failures, 1);
+    char text[160];
+    size_t len = why.len < sizeof text ? why.len : sizeof text; // the reason may live in the connection
+    memcpy(text, why.ptr, len);
+    close_upstream(upstream);
+    if (stream)
+        stream_upstream_failed(stream, error, slice_make(text, len), is_race);
+}
+
+void upstream_abort(struct upstream *upstream)
+{
+    if (upstream->tls && upstream->state == UPSTREAM_BUSY)
+        tls_close(upstream->tls);
+    close_upstream(upstream);
+}
+
+static struct upstream *new_upstream(struct endpoint_pool *pool, struct stream *stream)
+{
+    struct worker *worker = pool->backend->pools->worker;
+    struct upstream *upstream = calloc(1, sizeof *upstream);
+    if (!upstream)
+        return NULL;
+    upstream->worker = worker;
+    upstream->pool = pool;
+    upstream->stream = stream;
+    upstream->io.fd = -1;
+    list_init(&upstream->idle_node);
+    deadline_init(&upstream->deadline, on_deadline);
+    buf_init(&upstream->held, UPSTREAM_HEAD_BYTES + WORKER_READ_BYTES);
+    buf_init(&upstream->unsent, UNSENT_MAX);
+    upstream->query.done = on_resolved;
+    pool->active++;
+    pools_use(pool->backend->pools);
+    counter_add(&worker->counters.open_upstreams, 1);
+    counter_add(&worker->counters.upstream_connects, 1);
+    return upstream;
+}
+
+// ---- connecting ---------------------------------------------------------------------------------------------------
+
+static bool begin_connection(struct upstream *upstream, struct slice *ret_why)
+{
+    bool is_done;
+    int fd = net_connect(&upstream->address, &is_done);
+    if (fd < 0) {
+        *ret_why = slice_from_cstr(strerror(errno));
+        return false;
+    }
+    if (!loop_io_init(&upstream->worker->loop, &upstream->io, fd, on_event)) {
+        close(fd);
+        *ret_why = SLICE("the event loop refused the socket");
+        return false;
+    }
+    upstream->state = UPSTREAM_CONNECTING;
+    loop_io_want(&upstream->io, LOOP_WRITE); // told in the next turn even when it is done already
+    return true;
+}
+
+static bool take_address(struct upstream *upstream, const struct dns_answer *answer, struct slice *ret_why)
+{
+    if (answer->count == 0) {
+        *ret_why = answer->error;
+        return false;
+    }
+    const struct dns_address *address = &answer->addresses[upstream->pool->address_turn++ % answer->count];
+    upstream->address.len = address->len;
+    memcpy(&upstream->address.at, &address->any, address->len);
+    if (address->any.sa_family == AF_INET6)
+        upstream->address.at.v6.sin6_port = htons(upstream->pool->config->port);
+    else
+        upstream->address.at.v4.sin_port = htons(upstream->pool->config->port);
+    if (upstream->turns_left == UINT32_MAX)
+        upstream->turns_left = (uint32_t)answer->count - 1;
+    return true;
+}
+
+// Frees what was begun and could not go on; nobody has been told of it yet.
+static void drop_begun(struct upstream *upstream)
+{
+    upstream->state = UPSTREAM_RESOLVING;
+    upstream->stream->upstream = NULL;
+    close_upstream(upstream);
+}
+
+static struct upstream *connect_turn(struct endpoint_pool *pool, struct stream *stream, int64_t until_us,
+                                     uint32_t turns_left, struct slice *ret_why)
+{
+    struct upstream *upstream = new_upstream(pool, stream);
+    struct dns_answer answer;
+    *ret_why = SLICE("out of memory");
+    if (!upstream) {
+        load_give(&pool->backend->load->connections);
+        return NULL;
+    }
+    upstream->state = UPSTREAM_RESOLVING;
+    upstream->turns_left = turns_left;
+    stream->upstream = upstream;
+    bool is_known = true;
+    if (pool->is_ip) {
+        upstream->address = pool->address;
+        upstream->turns_left = 0;
+    } else if (dns_resolve(upstream->worker->dns, pool->config->host, &upstream->query, &answer) == DNS_PENDING) {
+        is_known = false;
+    } else if (!take_address(upstream, &answer, ret_why)) {
+        drop_begun(upstream);
+        return NULL;
+    }
+    if (is_known && !begin_connection(upstream, ret_why)) {
+        drop_begun(upstream);
+        return NULL;
+    }
+    worker_deadline(upstream->worker, &upstream->deadline, until_us);
+    return upstream;
+}
+
+struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream, int64_t connect_us,
+                                  struct slice *ret_why)
+{
+    return connect_turn(pool, stream, loop_now_us() + connect_us, UINT32_MAX, ret_why);
+}
+
+static void on_resolved(struct dns_query *query, const struct dns_answer *answer)
+{
+    struct upstream *upstream = LIST_OWNER(query, struct upstream, query);
+    struct slice why;
+    if (!take_address(upstream, answer, &why))
+        fail(upstream, ERROR_UPSTREAM_DNS, why);
+    else if (!begin_connection(upstream, &why))
+        fail(upstream, ERROR_UPSTREAM_CONNECT, why);
+}
+
+// The address did not answer: the next one of the name, within the same time, or the end.
+static void connect_failed(struct upstream *upstream, int error)
+{
+    struct endpoint_pool *pool = upstream->pool;
+    struct stream *stream = upstream->stream;
+    struct slice why = slice_from_cstr(strerror(error));
+    if (upstream->turns_left == 0 || !stream) {
+        fail(upstream, ERROR_UPSTREAM_CONNECT, why);
+        return;
+    }
+    int64_t until_us = upstream->deadline.at_us;
+    uint32_t turns_left = upstream->turns_left - 1;
+    uint32_t max_requests = upstream->max_requests;
+    int64_t idle_us = upstream->idle_us;
+    __atomic_add_fetch(&pool->backend->load->connections, 1,
+                       __ATOMIC_RELAXED); // the new one's, before the old one's goes
+    counter_add(&upstream->worker->counters.upstream_connect_failures, 1);
+    close_upstream(upstream);
+    struct upstream *next = connect_turn(pool, stream, until_us, turns_left, &why);
+    if (!next) {
+        stream_upstream_failed(stream, ERROR_UPSTREAM_CONNECT, why, false);
+        return;
+    }
+    next->max_requests = max_requests;
+    next->idle_us = idle_us;
+}
+
+static void become_ready(struct upstream *upstream)
+{
+    struct stream *stream = upstream->stream;
+    struct net_address local;
+    net_local_address(upstream->io.fd, &local);
+    upstream->local_len = (uint8_t)net_write_address(&local, upstream->local_text);
+    upstream->address_len = (uint8_t)net_write_address(&upstream->address, upstream->address_text);
+    upstream->state = UPSTREAM_BUSY;
+    worker_deadline(upstream->worker, &upstream->deadline, DEADLINE_NONE);
+    loop_io_want(&upstream->io, LOOP_READ);
+    stream_upstream_ready(stream, upstream);
+}
+
+static void go_on_handshake(struct upstream *upstream)
+{
+    switch (tls_handshake(upstream->tls)) {
+    case TLS_OK:
+        become_ready(upstream);
+        return;
+    case TLS_WANT_READ:
+        loop_io_want(&upstream->io, LOOP_READ);
+        return;
+    case TLS_WANT_WRITE:
+        loop_io_want(&upstream->io, LOOP_WRITE);
+        return;
+    case TLS_EOF:
+    case TLS_FAILED:
+        break;
+    }
+    fail(upstream, ERROR_UPSTREAM_TLS, tls_reason(upstream->tls));
+}
+
+static void go_on_connecting(struct upstream *upstream)
+{
+    int error = net_connect_result(upstream->io.fd);
+    if (error) {
+        connect_failed(upstream, error);
+        return;
+    }
+    if (!upstream->pool->tls) {
+        become_ready(upstream);
+        return;
+    }
+    upstream->tls = tls_session_new(upstream->pool->tls, upstream->io.fd);
+    upstream->state = UPSTREAM_HANDSHAKE;
+    if (upstream->tls)
+        go_on_handshake(upstream);
+    else
+        fail(upstream, ERROR_UPSTREAM_TLS, SLICE("out of memory"));
+}
+
+static void on_deadline(struct deadline *deadline, int64_t now_us)
+{
+    (void)now_us;
+    struct upstream *upstream = LIST_OWNER(deadline, struct upstream, deadline);
+    if (upstream->state == UPSTREAM_IDLE)
+        upstream_abort(upstream);
+    else if (upstream->state != UPSTREAM_BUSY)
+        fail(upstream, ERROR_CONNECT_TIMEOUT, SLICE("connection timeout"));
+}
+
+// ---- bytes --------------------------------------------------------------------------------------------------------
+
+static ssize_t read_some(struct upstream *upstream, char *bytes, size_t cap)
+{
+    size_t len = 0;
+    if (!upstream->tls)
+        return net_read(upstream->io.fd, bytes, cap);
+    switch (tls_read(upstream->tls, bytes, cap, &len)) {
+    case TLS_OK:
+        return (ssize_t)len;
+    case TLS_EOF:
+        return NET_END;
+    case TLS_WANT_WRITE:
+        upstream->wants_write_for_read = true;
+        return NET_AGAIN;
+    case TLS_WANT_READ:
+        return NET_AGAIN;
+    case TLS_FAILED:
+        break;
+    }
+    return NET_FAILED;
+}
+
+static ssize_t write_some(struct upstream *upstream, const struct slice *parts, size_t count)
+{
+    size_t len = 0;
+    struct iovec vectors[PARTS_MAX];
+    if (upstream->tls) {
+        enum tls_status status = tls_write(upstream->tls, parts, count, &len);
+        if (len)
+            return (ssize_t)len;
+        return status == TLS_WANT_READ || status == TLS_WANT_WRITE ? NET_AGAIN : NET_FAILED;
+    }
+    for (size_t i = 0; i < count; i++)
+        vectors[i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
+    return net_write(upstream->io.fd, vectors, count);
+}
+
+static void want_events(struct upstream *upstream)
+{
+    if (upstream->state != UPSTREAM_BUSY && upstream->state != UPSTREAM_IDLE)
+        return;
+    unsigned events = upstream->is_paused ? 0 : LOOP_READ;
+    if (upstream->unsent.len || upstream->body_index < upstream->body_count || upstream->wants_write_for_read)
+        events |= LOOP_WRITE;
+    loop_io_want(&upstream->io, events);
+}
+
+// The backend takes no more of the request. An answer may be on its way nevertheless (413, say): what there is to read
+// decides; the rest of the request is dropped.
+static void stop_sending(struct upstream *upstream)
+{
+    upstream->is_spoilt = true;
+    upstream->body_index = upstream->body_count = 0;
+    buf_reset(&upstream->unsent);
+}
+
+static size_t gather(const struct upstream *upstream, struct slice head, struct slice parts[PARTS_MAX])
+{
+    size_t count = 0;
+    if (head.len)
+        parts[count++] = head;
+    size_t offset = upstream->body_offset;
+    for (size_t i = upstream->body_index; i < upstream->body_count && count < PARTS_MAX; i++) {
+        parts[count] = slice_from(upstream->body[i], offset);
+        offset = 0;
+        if (parts[count].len)
+            count++;
+    }
+    return count;
+}
+
+// Notes that `sent` bytes of the body's slices went.
+static void advance(struct upstream *upstream, size_t sent)
+{
+    while (upstream->body_index < upstream->body_count) {
+        size_t left = upstream->body[upstream->body_index].len - upstream->body_offset;
+        if (sent < left) {
+            upstream->body_offset += sent;
+            return;
+        }
+        sent -= left;
+        upstream->body_index++;
+        upstream->body_offset = 0;
+    }
+}
+
+// Sends `head` (which is kept when it does not go whole) and the body's slices until done or EAGAIN.
+static void send_request(struct upstream *upstream, struct slice head)
+{
+    for (;;) {
+        struct slice parts[PARTS_MAX];
+        size_t count = gather(upstream, head, parts);
+        if (count == 0) {
+            upstream->body_index = upstream->body_count;
+            return;
+        }
+        ssize_t sent = write_some(upstream, parts, count);
+        if (sent == NET_FAILED) {
+            stop_sending(upstream);
+            return;
+        }
+        if (sent == NET_AGAIN) {
+            if (!buf_append(&upstream->unsent, head))
+                stop_sending(upstream);
+            return;
+        }
+        size_t of_head = (size_t)sent < head.len ? (size_t)sent : head.len;
+        head = slice_from(head, of_head);
+        advance(upstream, (size_t)sent - of_head);
+    }
+}
+
+void upstream_send(struct upstream *upstream, struct slice head, const struct slice *body, size_t body_count,
+                   bool is_head, bool is_whole)
+{
+    upstream->body = body;
+    upstream->body_count = body_count;
+    upstream->body_index = upstream->body_offset = 0;
+    upstream->is_head_request = is_head;
+    upstream->is_body_ended = is_whole;
+    upstream->requests++;
+    counter_add(&upstream->worker->counters.upstream_requests, 1);
+    send_request(upstream, head);
+    want_events(upstream);
+}
+
+static void queue_parts(struct upstream *upstream, const struct slice *parts, size_t count, size_t skip)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t cut = skip < parts[i].len ? skip : parts[i].len;
+        skip -= cut;
+        if (!buf_append(&upstream->unsent, slice_from(parts[i], cut))) {
+            stop_sending(upstream);
+            return;
+        }
+    }
+}
+
+void upstream_send_piece(struct upstream *upstream, struct slice piece, bool is_end, bool is_chunked)
+{
+    char line[20];
+    struct slice parts[4];
+    size_t count = 0;
+    if (is_chunked && piece.len)
+        parts[count++] = h1_chunk_line(line, piece.len);
+    if (piece.len)
+        parts[count++] = piece;
+    if (is_chunked && piece.len)
+        parts[count++] = SLICE("\r\n");
+    if (is_chunked && is_end)
+        parts[count++] = SLICE("0\r\n\r\n");
+    upstream->is_body_ended = is_end;
+    if (count == 0 || upstream->is_spoilt)
+        return;
+    ssize_t sent = upstream->unsent.len ? NET_AGAIN : write_some(upstream, parts, count);
+    if (sent == NET_FAILED)
+        stop_sending(upstream);
+    else
+        queue_parts(upstream, parts, count, sent == NET_AGAIN ? 0 : (size_t)sent);
+    want_events(upstream);
+}
+
+size_t upstream_unsent(const struct upstream *upstream)
+{
+    return upstream->unsent.len;
+}
+
+static void on_writable(struct upstream *upstream)
+{
+    upstream->wants_write_for_read = false;
+    size_t waiting = upstream->unsent.len;
+    if (waiting) {
+        struct slice part = buf_slice(&upstream->unsent);
+        ssize_t sent = write_some(upstream, &part, 1);
+        if (sent > 0)
+            buf_drop_front(&upstream->unsent, (size_t)sent);
+        else if (sent == NET_FAILED)
+            stop_sending(upstream);
+    }
+    if (upstream->unsent.len == 0)
+        send_request(upstream, slice_make("", 0));
+    want_events(upstream);
+    if (waiting && upstream->unsent.len < UPSTREAM_BODY_HIGH / 2 && upstream->stream)
+        stream_upstream_drained(upstream->stream);
+}
+
+// ---- the answer ---------------------------------------------------------------------------------------------------
+
+static const struct h1_limits head_limits = {UPSTREAM_HEAD_BYTES, UPSTREAM_HEAD_FIELDS, 0};
+
+// Reads the head from bytes[0..len); drops 1xx heads. READY: *ret_used bytes belong to heads.
+static enum h1_result read_head(struct upstream *upstream, char *bytes, size_t len, size_t fed,
+                                struct h1_response *response, size_t *ret_used)
+{
+    size_t at = 0, used;
+    for (;;) {
+        enum h1_result result = h1_read_response(&upstream->reader, slice_make(bytes + at, len - at), fed, &head_limits,
+                                                 upstream->is_head_request, upstream->worker->spans, response, &used);
+        *ret_used = at;
+        if (result != H1_READY)
+            return result;
+        at += used;
+        fed = 0;
+        *ret_used = at;
+        if (response->head.status >= 200)
+            return H1_READY;
+        if (at == len)
+            return H1_MORE;
+    }
+}
+
+// Keeps what has come of a head for the next read.
+static bool hold(struct upstream *upstream, const char *bytes, size_t len, size_t used)
+{
+    if (bytes == upstream->held.ptr) {
+        buf_drop_front(&upstream->held, used);
+        return true;
+    }
+    return buf_append(&upstream->held, slice_make(bytes + used, len - used));
+}
+
+// Gives body bytes and the end to the stream. Must be the last thing that a caller does with the connection.
+static void take_body(struct upstream *upstream, const struct h1_response *response, char *bytes, size_t len)
+{
+    struct slice body;
+    size_t used;
+    if (h1_read_body(&upstream->reader, bytes, len, &body, &used) == H1_FAILED) {
+        fail(upstream, ERROR_UPSTREAM_MALFORMED, SLICE("malformed chunk"));
+        return;
+    }
+    bool is_end = upstream->reader.is_complete;
+    if (is_end && used < len)
+        upstream->is_spoilt = true; // it speaks out of turn
+    if (response || body.len || is_end)
+        stream_upstream_answer(upstream->stream, response, body, is_end);
+}
+
+static void take_bytes(struct upstream *upstream, char *bytes, size_t len)
+{
+    struct h1_response response;
+    size_t used, fed = 0;
+    upstream->has_answer = true;
+    if (upstream->has_head) {
+        take_body(upstream, NULL, bytes, len);
+        return;
+    }
+    if (upstream->held.len) {
+        fed = upstream->held.len;
+        if (!buf_append(&upstream->held, slice_make(bytes, len))) {
+            fail(upstream, ERROR_UPSTREAM_TOO_LARGE, SLICE("response head too large"));
+            return;
+        }
+        bytes = upstream->held.ptr;
+        len = upstream->held.len;
+    }
+    switch (read_head(upstream, bytes, len, fed, &response, &used)) {
+    case H1_READY:
+        break;
+    case H1_MORE:
+        if (!hold(upstream, bytes, len, used))
+            fail(upstream, ERROR_UPSTREAM_TOO_LARGE, SLICE("response head too large"));
+        return;
+    case H1_FAILED:
+        fail(upstream, upstream->reader.error, SLICE("malformed response head"));
+        return;
+    }
+    upstream->has_head = true;
+    upstream->is_keep_alive = response.is_keep_alive;
+    take_body(upstream, &response, bytes + used, len - used);
+}
+
+static void on_end(struct upstream *upstream, ssize_t result)
+{
+    upstream->is_spoilt = true;
+    if (upstream->has_head && result == NET_END && h1_end_of_file(&upstream->reader)) {
+        stream_upstream_answer(upstream->stream, NULL, slice_make("", 0), true);
+        return;
+    }
+    struct slice why = result == NET_END ? SLICE("closed by the backend")
+                       : upstream->tls   ? tls_reason(upstream->tls)
+                                         : slice_from_cstr(strerror(errno));
+    fail(upstream, ERROR_UPSTREAM_RESET, why);
+}
+
+// One read; true when there may be more to read at once.
+static bool read_once(struct upstream *upstream)
+{
+    char *bytes = upstream->worker->read_bytes;
+    ssize_t got = read_some(upstream, bytes, WORKER_READ_BYTES);
+    if (got == NET_AGAIN) {
+        want_events(upstream);
+        return false;
+    }
+    if (got <= 0) {
+        on_end(upstream, got);
+        return false;
+    }
+    take_bytes(upstream, bytes, (size_t)got);
+    return true;
+}
+
+static void on_readable(struct upstream *upstream, unsigned events)
+{
+    struct stream *stream = upstream->stream;
+    bool again = (events & LOOP_ERROR) != 0; // nobody will tell us of the rest
+    while (read_once(upstream)) {
+        if (upstream->state != UPSTREAM_BUSY || upstream->stream != stream)
+            return;
+        if (!again && !(upstream->tls && !upstream->is_paused && tls_has_pending(upstream->tls)))
+            return;
+    }
+}
+
+static void on_event(struct loop_io *io, unsigned events)
+{
+    struct upstream *upstream = (struct upstream *)(void *)io;
+    switch (upstream->state) {
+    case UPSTREAM_CONNECTING:
+        go_on_connecting(upstream);
+        return;
+    case UPSTREAM_HANDSHAKE:
+        go_on_handshake(upstream);
+        return;
+    case UPSTREAM_IDLE: // closed by the backend, or bytes that nobody asked for
+        close_upstream(upstream);
+        return;
+    case UPSTREAM_BUSY:
+        break;
+    case UPSTREAM_RESOLVING:
+    case UPSTREAM_CLOSED:
+        return;
+    }
+    if (events & LOOP_WRITE)
+        on_writable(upstream);
+    if (upstream->state == UPSTREAM_BUSY && (events & (LOOP_READ | LOOP_HANGUP | LOOP_ERROR)) &&
+        (!upstream->is_paused || (events & LOOP_ERROR)))
+        on_readable(upstream, events);
+}
+
+void upstream_pause(struct upstream *upstream, bool is_paused)
+{
+    if (upstream->is_paused == is_paused || upstream->state != UPSTREAM_BUSY)
+        return;
+    upstream->is_paused = is_paused;
+    want_events(upstream);
+    if (!is_paused && upstream->tls && tls_has_pending(upstream->tls))
+        on_readable(upstream, LOOP_READ);
+}
+
+// ---- between requests ---------------------------------------------------------------------------------------------
+
+void upstream_assign(struct upstream *upstream, struct stream *stream)
+{
+    list_remove(&upstream->idle_node);
+    upstream->stream = stream;
+    upstream->pool->active++;
+    upstream->state = UPSTREAM_BUSY;
+    upstream->is_reused = true;
+    upstream->has_answer = upstream->has_head = upstream->is_keep_alive = upstream->is_body_ended = false;
+    upstream->deadline.at_us = DEADLINE_NONE;
+    counter_add(&upstream->worker->counters.upstream_reuses, 1);
+}
+
+static bool is_reusable(const struct upstream *upstream)
+{
+    return upstream->state == UPSTREAM_BUSY && upstream->has_head && upstream->reader.is_complete &&
+           upstream->is_keep_alive && !upstream->is_spoilt && upstream->is_body_ended && upstream->unsent.len == 0 &&
+           upstream->body_index >= upstream->body_count && !upstream->pool->backend->pools->is_retired &&
+           (upstream->max_requests == 0 || upstream->requests < upstream->max_requests) && upstream->idle_us > 0 &&
+           !(upstream->tls && tls_has_pending(upstream->tls));
+}
+
+void upstream_release(struct upstream *upstream)
+{
+    if (!is_reusable(upstream)) {
+        upstream_abort(upstream);
+        return;
+    }
+    struct endpoint_pool *pool = upstream->pool;
+    upstream->stream = NULL;
+    pool->active--;
+    upstream->state = UPSTREAM_IDLE;
+    upstream->is_paused = false;
+    upstream->body = NULL;
+    upstream->body_count = upstream->body_index = 0;
+    if (upstream->held.cap) {
+        buf_fini(&upstream->held);
+        buf_init(&upstream->held, UPSTREAM_HEAD_BYTES + WORKER_READ_BYTES);
+    }
+    list_push(&pool->idle, &upstream->idle_node);
+    want_events(upstream);
+    worker_deadline(upstream->worker, &upstream->deadline, loop_now_us() + upstream->idle_us);
+    pool_serve(pool->backend);
+}
