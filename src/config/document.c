@@ -403,21 +403,8 @@ static enum step take_event(struct reader *reader, const yaml_event_t *event)
     }
 }
 
-static struct mark mark_of_offset(struct slice file, uint32_t first_line, struct slice text, size_t offset)
-{
-    struct mark mark = {file, first_line + 1, 1};
-    for (size_t i = 0; i < offset && i < text.len; i++) {
-        mark.column++;
-        if (text.ptr[i] == '\n') {
-            mark.line++;
-            mark.column = 1;
-        }
-    }
-    return mark;
-}
-
 // One finding for what libyaml said. Gives its mark.
-static struct mark report_syntax(struct reader *reader, struct slice text)
+static struct mark report_syntax(struct reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
     const char *problem = parser->problem ? parser->problem : "syntax error";
@@ -425,9 +412,6 @@ static struct mark report_syntax(struct reader *reader, struct slice text)
     note_error(reader);
     if (parser->error == YAML_MEMORY_ERROR) {
         finding_error(reader->findings, mark, "no memory to read this file");
-    } else if (parser->error == YAML_READER_ERROR) {
-        mark = mark_of_offset(reader->file, reader->first_line, text, parser->problem_offset);
-        finding_error(reader->findings, mark, "not UTF-8 text: %s", problem);
     } else if (parser->context) {
         finding_error(reader->findings, mark, "not YAML: %s (%s in line %u)", problem, parser->context,
                       mark_at(reader, parser->context_mark).line);
@@ -448,7 +432,7 @@ static enum step read_piece(struct reader *reader, struct slice text, struct mar
     while (step == STEP_GO_ON) {
         yaml_event_t event;
         if (!yaml_parser_parse(&reader->parser, &event)) {
-            *ret_stopped = report_syntax(reader, text);
+            *ret_stopped = report_syntax(reader);
             step = STEP_SYNTAX;
             break;
         }
@@ -485,7 +469,8 @@ static size_t next_document(struct slice text, uint32_t line, uint32_t *ret_line
     return SLICE_NOT_FOUND;
 }
 
-static void read_file(struct reader *reader, struct slice text)
+// Reads the documents of a text that is known to be printable.
+static void read_documents(struct reader *reader, struct slice text)
 {
     for (;;) {
         struct mark stopped = {reader->file, 0, 0};
@@ -499,6 +484,89 @@ static void read_file(struct reader *reader, struct slice text)
             return;
         text = slice_from(text, next);
         reader->first_line += skipped_lines;
+    }
+}
+
+// ---- bytes --------------------------------------------------------------------------------------------------------
+
+// Length of the UTF-8 sequence at the front and its code point; 0 when it is malformed (RFC 3629, section 4).
+static size_t decode(struct slice s, uint32_t *ret_point)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first = (unsigned char)s.ptr[0];
+    size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+    if (len == 0 || len > s.len)
+        return 0;
+    uint32_t point = len == 1 ? first : first & (0x7fU >> len);
+    for (size_t i = 1; i < len; i++) {
+        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80)
+            return 0;
+        point = point << 6 | ((unsigned char)s.ptr[i] & 0x3f);
+    }
+    if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+        return 0;
+    *ret_point = point;
+    return len;
+}
+
+// c-printable of YAML 1.2.2, section 5.1.
+static bool is_printable(uint32_t point)
+{
+    if (point < 0x20 || point == 0x7f)
+        return point == '\t' || point == '\n' || point == '\r';
+    return point < 0x7f || point == 0x85 || (point >= 0xa0 && point != 0xfffe && point != 0xffff);
+}
+
+// Where the first byte stands that no YAML may have. libyaml would stop there before it gave out what stands in front.
+static size_t find_bad_byte(struct slice text)
+{
+    uint32_t point = 0;
+    for (size_t at = 0; at < text.len;) {
+        size_t len = decode(slice_from(text, at), &point);
+        if (len == 0 || !is_printable(point))
+            return at;
+        at += len;
+    }
+    return SLICE_NOT_FOUND;
+}
+
+// The place of a byte, and where the document that it is in begins.
+static struct mark locate(const struct reader *reader, struct slice text, size_t offset, size_t *ret_document)
+{
+    struct mark mark = {reader->file, reader->first_line + 1, 1};
+    *ret_document = 0;
+    for (size_t at = 0; at < offset; at++) {
+        mark.column++;
+        if (text.ptr[at] == '\n') {
+            mark.line++;
+            mark.column = 1;
+            if (is_document_start(slice_from(text, at + 1)))
+                *ret_document = at + 1;
+        }
+    }
+    return mark;
+}
+
+static void read_file(struct reader *reader, struct slice text)
+{
+    for (;;) {
+        size_t document;
+        uint32_t skipped_lines = 0;
+        uint32_t first_line = reader->first_line;
+        size_t bad = find_bad_byte(text);
+        if (bad == SLICE_NOT_FOUND) {
+            read_documents(reader, text);
+            return;
+        }
+        struct mark mark = locate(reader, text, bad, &document);
+        read_documents(reader, slice_sub(text, 0, document));
+        finding_error(reader->findings, mark, "a byte that is no text: the file must be UTF-8 without control bytes");
+        note_error(reader);
+        size_t next = next_document(text, mark.line - first_line, &skipped_lines);
+        if (next == SLICE_NOT_FOUND)
+            return;
+        text = slice_from(text, next);
+        reader->first_line = first_line + skipped_lines;
     }
 }
 

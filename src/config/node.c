@@ -153,8 +153,10 @@ static bool parse_duration(struct slice s, int64_t *ret_ms)
             return false;
         total += value * factor; // at most 4 * 99999 h: no overflow
     }
+    if (parts == 0)
+        return false;
     *ret_ms = (int64_t)total;
-    return parts > 0;
+    return true;
 }
 
 bool node_to_ms(const struct node *node, int64_t *ret_ms)
