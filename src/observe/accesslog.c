@@ -113,7 +113,7 @@ static bool write_step(const struct step *step, const struct record *record, str
 
 bool accesslog_write(const struct accesslog *log, const struct record *record, struct buf *buf)
 {
-    struct log_scratch scratch;
+    struct log_scratch scratch __attribute__((uninitialized));
     size_t from = buf->len;
     for (size_t i = 0; i < log->count; i++)
         if (!write_step(&log->items[i], record, &scratch, buf)) {

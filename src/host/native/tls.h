@@ -35,8 +35,8 @@ enum tls_status tls_handshake(struct tls_session *session);
 enum tls_status tls_read(struct tls_session *session, char *ptr, size_t cap, size_t *ret_len);
 // Bytes are decrypted already: read again without waiting for the socket.
 bool tls_has_pending(const struct tls_session *session);
-// Writes pieces as writev would; *ret_len counts what was taken, possibly only a part. Small pieces share a record. After
-// WANT_READ or WANT_WRITE with *ret_len 0 the next call must begin with the same bytes.
+// Writes pieces as writev would; small ones share a record. *ret_len counts what was taken: all with TLS_OK, perhaps a
+// part with WANT_READ and WANT_WRITE. The next call must begin with the bytes that were not taken (more may follow them).
 enum tls_status tls_write(struct tls_session *session, const struct slice *pieces, size_t count, size_t *ret_len);
 // Sends close_notify, without waiting for the peer's.
 void tls_close(struct tls_session *session);
