@@ -34,8 +34,8 @@ static void tell_missing(struct resolver *resolver, enum resource_kind kind, con
         return; // it may stand in what could not be read
     if (elsewhere)
         finding_error(resolver->findings, reference->mark,
-                      SLICE_FMT " \"" SLICE_FMT "\" is not in namespace \"" SLICE_FMT
-                                "\", but there is one in \"" SLICE_FMT "\"; name the namespace that is meant",
+                      SLICE_FMT " \"" SLICE_FMT "\" is not in namespace \"" SLICE_FMT "\", but in \"" SLICE_FMT
+                                "\"; mend the namespace or the name",
                       SLICE_ARG(kind_name), SLICE_ARG(reference->name), SLICE_ARG(reference->namespace_),
                       SLICE_ARG(elsewhere->namespace_));
     else
@@ -58,12 +58,22 @@ const struct resource *resolve_find(struct resolver *resolver, enum resource_kin
 
 // ---- grants ---------------------------------------------------------------------------------------------------
 
+// Envoy Gateway sees the HTTPRoute that becomes of an AIServiceBackend's users, so users of both write their grants for
+// Backends from HTTPRoute.
+static bool grants_kind(const struct node *item, const struct resource *from)
+{
+    struct slice group = node_get_text(item, SLICE("group"));
+    struct slice kind = node_get_text(item, SLICE("kind"));
+    if (from->kind == KIND_AI_SERVICE_BACKEND && slice_eq(group, SLICE("gateway.networking.k8s.io")) &&
+        slice_eq(kind, SLICE("HTTPRoute")))
+        return true;
+    return slice_eq(group, from->group) && slice_eq(kind, from->kind_name);
+}
+
 static bool grants_from(const struct node *spec, const struct resource *from)
 {
     for (const struct node *item = node_first(node_get(spec, SLICE("from"))); item; item = item->next)
-        if (slice_eq(node_get_text(item, SLICE("group")), from->group) &&
-            slice_eq(node_get_text(item, SLICE("kind")), from->kind_name) &&
-            slice_eq(node_get_text(item, SLICE("namespace")), from->namespace_))
+        if (grants_kind(item, from) && slice_eq(node_get_text(item, SLICE("namespace")), from->namespace_))
             return true;
     return false;
 }
