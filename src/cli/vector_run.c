@@ -137,17 +137,19 @@ void vector_run(struct cli *cli, struct slice path, const struct vector_file *fi
     } else if (!running.snapshot) {
         findings_print(cli->out, &findings, cli->has_colour);
     }
+    size_t not_run = 0;
     for (size_t i = 0; i < file->case_count; i++) {
         if (!is_chosen(&file->cases[i], filter))
             continue;
-        if (running.snapshot) {
+        if (running.snapshot)
             run_case(&running, &file->cases[i]);
-        } else {
-            tally->failed++;
-            print_case(&running, "FAIL", file->cases[i].mark, file->cases[i].name);
-            fputs("    the configuration has errors\n", cli->out);
-        }
+        else
+            not_run++;
     }
+    tally->failed += not_run;
+    if (not_run)
+        fprintf(cli->out, "FAIL " SLICE_FMT ": %zu case%s can't run: the configuration has errors\n", SLICE_ARG(path),
+                not_run, not_run == 1 ? "" : "s");
     if (running.snapshot)
         snapshot_unref(running.snapshot);
     arena_fini(&arena);
