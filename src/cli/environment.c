@@ -67,8 +67,8 @@ static bool parse_base_url(struct slice text, struct base_url *ret_url)
     while (slice_ends_with(path, SLICE("/")))
         path.len--;
     ret_url->path = path;
-    return is_plain(path) && is_plain(authority) && slice_find(authority, '@') == SLICE_NOT_FOUND &&
-           split_authority(authority, ret_url);
+    return is_plain(path) && split_authority(authority, ret_url) && is_plain(ret_url->host) &&
+           slice_find(authority, '@') == SLICE_NOT_FOUND;
 }
 
 static const char *variable(struct cli *cli, const char *name)

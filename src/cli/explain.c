@@ -195,19 +195,30 @@ static void trace(struct explanation *explanation)
 // Every way to fail, so that each retry policy shows its longest plan.
 static bool find_out(struct explanation *explanation)
 {
+    enum { ATTEMPTS_MAX = 64 };
     static const struct memory_answer failures[] = {
         {.fault = MEMORY_FAULT_REFUSE},
         {.head = {.status = 503, .version = HTTP_1_1}, .has_length = true},
         {.head = {.status = 429, .version = HTTP_1_1}, .has_length = true},
     };
+    // An answer with usage, so that the log line and its costs can be shown.
+    static const struct slice body = SLICE_INIT("{\"usage\":{\"prompt_tokens\":12,\"input_tokens\":12,\"completion_"
+                                                "tokens\":34,\"output_tokens\":34,\"total_tokens\":46}}");
+    static const struct memory_answer answer = {
+        .head = {.status = 200, .version = HTTP_1_1}, .pieces = &body, .piece_count = 1, .has_length = true};
+    struct memory_answer *script = ARENA_ARRAY(explanation->arena, struct memory_answer, ATTEMPTS_MAX);
     struct memory_result result;
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
-        if (!memory_run(explanation->snapshot, &explanation->request, &failures[i], 1, explanation->arena, &result))
+        for (size_t at = 0; script && at < ATTEMPTS_MAX; at++)
+            script[at] = failures[i];
+        if (!script || !memory_run(explanation->snapshot, &explanation->request, script, ATTEMPTS_MAX,
+                                   explanation->arena, &result))
             return false;
         if (i == 0 || result.attempt_count > explanation->failing.attempt_count)
             explanation->failing = result;
     }
-    if (!memory_run(explanation->snapshot, &explanation->request, NULL, 0, explanation->arena, &explanation->serving))
+    if (!memory_run(explanation->snapshot, &explanation->request, &answer, 1, explanation->arena,
+                    &explanation->serving))
         return false;
     trace(explanation);
     return true;

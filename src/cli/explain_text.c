@@ -126,8 +126,8 @@ static void print_plan(const struct page *page)
     fputs("  ", page->out);
     put(page, PLAIN, explain_retry_words(rule, page->about->arena));
     fputc('\n', page->out);
-    const struct config_client *client = &page->about->listener->client;
-    (void)client;
+    if (rule->ref_count > 1)
+        put(page, DIM, SLICE("  within a priority the order is drawn by weight for each request; below is one draw\n"));
     if (rule->request_timeout_ms > 0)
         fprintf(page->out, "  whole request: %lld ms at most\n", (long long)rule->request_timeout_ms);
 }
@@ -225,7 +225,7 @@ static void print_answer(const struct page *page)
         fprintf(page->out, "  cost: " SLICE_FMT "\n", SLICE_ARG(result->route->costs[i].key));
     for (size_t i = 0; i < result->log_count; i++)
         if (result->log_lines[i].len)
-            fprintf(page->out, "  log: " SLICE_FMT, SLICE_ARG(result->log_lines[i]));
+            fprintf(page->out, "  log, had it used 12 and 34 tokens:\n    " SLICE_FMT, SLICE_ARG(result->log_lines[i]));
 }
 
 static void print_local(const struct page *page)

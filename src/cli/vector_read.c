@@ -149,11 +149,10 @@ static enum http_version read_version(struct reader *reader, const struct node *
 static void read_request(struct reader *reader, const struct node *map, struct vector_case *into)
 {
     ONLY(reader, map, SLICE_INIT("method"), SLICE_INIT("path"), SLICE_INIT("authority"), SLICE_INIT("headers"),
-         SLICE_INIT("json"), SLICE_INIT("body"), SLICE_INIT("bodyBase64"), SLICE_INIT("pieces"), SLICE_INIT("chunked"),
-         SLICE_INIT("version"));
+         SLICE_INIT("json"), SLICE_INIT("body"), SLICE_INIT("bodyBase64"), SLICE_INIT("pieces"), SLICE_INIT("version"));
     struct memory_request *request = &into->request;
     request->has_body = read_body(reader, map, &request->body);
-    request->is_chunked = node_get_bool(map, SLICE("chunked"), false);
+    request->is_chunked = node_get(map, SLICE("pieces")) != NULL;
     request->head = (struct request_head){
         .method = text_or(map, SLICE("method"), request->has_body ? SLICE("POST") : SLICE("GET")),
         .target = text_or(map, SLICE("path"), SLICE("/v1/chat/completions")),
@@ -163,8 +162,6 @@ static void read_request(struct reader *reader, const struct node *map, struct v
         .fields = read_fields(reader, node_get(map, SLICE("headers"))),
     };
     struct fields *fields = &request->head.fields;
-    if (node_member(map, SLICE("json")) && !fields_find(fields, SLICE("content-type")))
-        fields_add(fields, reader->arena, SLICE("content-type"), SLICE("application/json"));
     if (request->has_body && !request->is_chunked && !fields_find(fields, SLICE("content-length")))
         fields_add(fields, reader->arena, SLICE("content-length"),
                    arena_printf(reader->arena, "%zu", request->body.len));
@@ -217,16 +214,14 @@ static void read_answer(struct reader *reader, const struct node *map, struct me
         read_stream(reader, stream, answer);
         return;
     }
-    answer->has_length = answer->fault == MEMORY_FAULT_NONE;
-    bool has_default = !has_body && answer->fault == MEMORY_FAULT_NONE;
+    answer->has_length = true;
+    bool is_bare = !has_body && !node_get(map, SLICE("status")) && answer->fault == MEMORY_FAULT_NONE;
     struct slice *piece = ARENA_NEW(reader->arena, struct slice);
-    if (piece && (has_body || has_default)) {
+    if (piece && (has_body || is_bare)) {
         *piece = has_body ? body : SLICE("{}");
         answer->pieces = piece;
         answer->piece_count = piece->len > 0;
     }
-    if ((node_member(map, SLICE("json")) || has_default) && !fields_find(&answer->head.fields, SLICE("content-type")))
-        fields_add(&answer->head.fields, reader->arena, SLICE("content-type"), SLICE("application/json"));
 }
 
 // ---- expectations ---------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Upstreams:
         if fault == "reset":
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
-        if fault == "stall":
+        if fault == "stall" and "pieces" not in answer:
             await over.wait()
             return False
         status = answer.get("status", 200)
@@ -125,6 +125,9 @@ class Upstreams:
                 await asyncio.sleep(0.001)  # each piece arrives by itself
                 writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
+            if fault == "stall":
+                await over.wait()
+                return False
             if fault == "cut":
                 await asyncio.sleep(0.005)
                 return False

@@ -28,10 +28,7 @@ static const int64_t start_us = 1000000;
 static const int64_t start_unix_us = 1767225600000000; // 2026-01-01T00:00:00Z
 
 static const struct memory_answer default_answer = {
-    .head = {.status = 200,
-             .version = HTTP_1_1,
-             .fields = {.items = (struct field[]){{SLICE_INIT("content-type"), SLICE_INIT("application/json")}},
-                        .count = 1}},
+    .head = {.status = 200, .version = HTTP_1_1},
     .pieces = (const struct slice[]){SLICE_INIT("{}")},
     .piece_count = 1,
     .has_length = true,
@@ -178,6 +175,8 @@ static int64_t body_length(const struct memory_answer *answer)
     int64_t length = 0;
     for (size_t i = 0; i < answer->piece_count; i++)
         length += (int64_t)answer->pieces[i].len;
+    if (answer->fault == MEMORY_FAULT_CUT)
+        length += 1000; // what the head promises never comes
     return answer->has_length ? length : -1;
 }
 
@@ -237,10 +236,8 @@ static enum next play_answer(struct run *run, struct attempt *attempt, struct me
 
 static const struct memory_answer *next_answer(const struct run *run)
 {
-    if (run->answer_count == 0)
-        return &default_answer;
     size_t at = run->result->attempt_count - 1;
-    return &run->answers[at < run->answer_count ? at : run->answer_count - 1];
+    return at < run->answer_count ? &run->answers[at] : &default_answer;
 }
 
 static enum next play_attempt(struct run *run, const struct exchange_choice *choice)
@@ -368,8 +365,7 @@ bool memory_run(struct snapshot *snapshot, const struct memory_request *request,
     };
     if (!run.is_down || !run.cool_until_us)
         return false;
-    run.health =
-        (struct backend_health){.is_down = run.is_down, .cool_until_us = run.cool_until_us, .count = backends};
+    run.health = (struct backend_health){.is_down = run.is_down, .cool_until_us = run.cool_until_us, .count = backends};
     const struct exchange_client client = {
         .remote_address = SLICE("192.0.2.9:40000"),
         .local_address = SLICE("192.0.2.8:80"),

@@ -74,8 +74,7 @@ struct memory_result {
     struct slice step;    // in which the exchange stood at the end
 };
 
-// Runs one request. After the last scripted answer the last one is given again; without any, 200 with {}. False only
-// without memory.
+// Runs one request. After the last scripted answer every further one is 200 with {}. False only without memory.
 bool memory_run(struct snapshot *snapshot, const struct memory_request *request, const struct memory_answer *answers,
                 size_t answer_count, struct arena *arena, struct memory_result *ret_result);
 
