@@ -176,7 +176,9 @@ static enum error_code error_of(const struct h1_reader *reader, llhttp_errno_t c
     switch (code) {
     case HPE_USER:
         return reader->error;
-    case HPE_INVALID_VERSION:
+    case HPE_INVALID_VERSION: // also said of a line that does not end as it should behind a good version
+        return reader->parser.http_major == 1 && reader->parser.http_minor <= 1 ? ERROR_MALFORMED_HEAD
+                                                                                : ERROR_HTTP_VERSION;
     case HPE_PAUSED_H2_UPGRADE:
         return ERROR_HTTP_VERSION;
     case HPE_INVALID_TRANSFER_ENCODING:
@@ -335,6 +337,8 @@ static bool split_absolute(struct h1_spans *spans, struct request_head *head, si
 
 static enum error_code check_target(struct h1_spans *spans, struct request_head *head)
 {
+    if (head->method.ptr + head->method.len + 1 != head->target.ptr) // one blank, not several
+        return ERROR_MALFORMED_HEAD;
     if (slice_eq(head->method, SLICE("CONNECT")))
         return ERROR_METHOD_NOT_ALLOWED;
     if (slice_find(head->target, '#') != SLICE_NOT_FOUND)

@@ -129,6 +129,15 @@ static void cut(struct stream *stream, const struct slice *pieces, size_t count)
         finish_when_sent(stream, END_CUT);
 }
 
+// An answer to HEAD tells the length that GET would have.
+static int64_t length_of_reply(const struct exchange_reply *reply)
+{
+    uint64_t length;
+    if (slice_to_u64(fields_value(&reply->head.fields, SLICE("content-length")), INT64_MAX, &length))
+        return (int64_t)length;
+    return (int64_t)reply->body.len;
+}
+
 static void reply(struct stream *stream)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
@@ -140,7 +149,7 @@ static void reply(struct stream *stream)
     if (reply->must_close)
         client->is_keep_alive = false;
     stream->is_answer_begun = true;
-    if (!client_head(client, &reply->head, true, (int64_t)reply->body.len))
+    if (!client_head(client, &reply->head, true, length_of_reply(reply)))
         cut(stream, NULL, 0);
     else if (send_pieces(stream, &reply->body, reply->body.len ? 1 : 0, true))
         finish_when_sent(stream, END_COMPLETE);
@@ -200,7 +209,6 @@ static void follow_failure(struct stream *stream, const struct attempt_verdict *
 {
     switch (verdict->kind) {
     case ATTEMPT_RETRY:
-        cool_backend(stream, verdict->cool_ms);
         drop_upstream(stream);
         if (stream->has_streamed) // the body is gone; the exchange knows, but its word alone is not trusted here
             stream_fail(stream, ERROR_UPSTREAM_RESET);
@@ -208,7 +216,6 @@ static void follow_failure(struct stream *stream, const struct attempt_verdict *
             next_backend(stream);
         return;
     case ATTEMPT_REPLY:
-        cool_backend(stream, verdict->cool_ms);
         drop_upstream(stream);
         reply(stream);
         return;
@@ -395,6 +402,7 @@ static bool answer_head(struct stream *stream, const struct h1_response *respons
     report_health(stream, health_of_status(response->head.status));
     struct attempt_verdict verdict = attempt_response_head(stream->attempt, &response->head, response->has_body,
                                                            response->content_length, loop_now_us());
+    cool_backend(stream, verdict.cool_ms);
     if (verdict.kind != ATTEMPT_PASS && verdict.kind != ATTEMPT_DONE) {
         follow_failure(stream, &verdict);
         return false;
@@ -438,8 +446,12 @@ static void answer_body(struct stream *stream, struct slice body, bool is_end)
 
 void stream_upstream_answer(struct stream *stream, const struct h1_response *response, struct slice body, bool is_end)
 {
-    if (response && !answer_head(stream, response))
-        return;
+    if (response) {
+        if (upstream_is_sent(stream->upstream))
+            attempt_request_sent(stream->attempt);
+        if (!answer_head(stream, response))
+            return;
+    }
     if (body.len || is_end) {
         answer_body(stream, body, is_end);
         return;

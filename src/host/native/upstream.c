@@ -452,6 +452,11 @@ size_t upstream_unsent(const struct upstream *upstream)
     return upstream->unsent.len;
 }
 
+bool upstream_is_sent(const struct upstream *upstream)
+{
+    return upstream->unsent.len == 0 && upstream->body_index >= upstream->body_count && upstream->is_body_ended;
+}
+
 static void on_writable(struct upstream *upstream)
 {
     upstream->wants_write_for_read = false;

@@ -78,6 +78,8 @@ void upstream_send(struct upstream *upstream, struct slice head, const struct sl
 void upstream_send_piece(struct upstream *upstream, struct slice piece, bool is_end, bool is_chunked);
 // Bytes that wait to be sent; at UPSTREAM_BODY_HIGH whoever feeds a streamed body stops until stream_upstream_drained.
 size_t upstream_unsent(const struct upstream *upstream);
+// The request went out whole: nothing of its body is looked at any more.
+bool upstream_is_sent(const struct upstream *upstream);
 // Stops or resumes the reading of the answer.
 void upstream_pause(struct upstream *upstream, bool is_paused);
 // The stream is through with it: back to the pool if its message was complete, else closed.
