@@ -36,6 +36,12 @@ warnings() { # compiler, build type
     return 1
 }
 
+reference() {
+    build/check-gcc/config_reference | diff -u docs/configuration.md - && return 0
+    echo "  build/check-gcc/config_reference > docs/configuration.md writes it anew"
+    return 1
+}
+
 mkdir -p build
 step format format
 step includes tools/check_includes.py
@@ -44,6 +50,7 @@ step gcc warnings gcc Release
 step clang warnings clang Debug
 step purity tools/check_purity.py build/check-gcc/libweir.a
 step docs tools/docs.py --check
+step reference reference
 step cppcheck cppcheck_all
 step tidy tidy
 [ -z "$failed" ] && { echo "check: all good"; exit 0; }

@@ -17,7 +17,7 @@ static const struct field ref_fields[] = {
     {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "The AIServiceBackend."},
     {.name = "namespace",
      .type = FIELD_STRING,
-     .pattern = PATTERN_GROUP,
+     .pattern = PATTERN_NAMESPACE,
      .max = 63,
      .absent = "the route's",
      .doc = "Namespace of the AIServiceBackend; another one needs a ReferenceGrant."},

@@ -41,6 +41,11 @@ static bool is_hostname(struct slice s)
     return s.len <= 253 && is_dns_subdomain(slice_starts_with(s, SLICE("*.")) ? slice_from(s, 2) : s);
 }
 
+static bool is_namespace(struct slice s)
+{
+    return s.len == 0 || is_dns_label(s);
+}
+
 static bool is_group(struct slice s)
 {
     return s.len == 0 || is_dns_subdomain(s);
@@ -168,6 +173,7 @@ static const struct {
                                SLICE_INIT("lower-case letters, digits, dashes and dots, at most 253")},
     [PATTERN_FQDN] = {is_fqdn, SLICE_INIT("a lower-case host name")},
     [PATTERN_HOSTNAME] = {is_hostname, SLICE_INIT("a lower-case host name, which may begin with \"*.\"")},
+    [PATTERN_NAMESPACE] = {is_namespace, SLICE_INIT("lower-case letters, digits and dashes, at most 63, or empty")},
     [PATTERN_GROUP] = {is_group, SLICE_INIT("an API group such as gateway.networking.k8s.io, or empty")},
     [PATTERN_KIND] = {is_kind, SLICE_INIT("a kind such as Gateway")},
     [PATTERN_HEADER_NAME] = {is_header_name, SLICE_INIT("a header name (RFC 9110 token, at most 256 bytes)")},

@@ -10,6 +10,7 @@ enum pattern {
     PATTERN_DNS_SUBDOMAIN, // RFC 1123 subdomain, 1..253
     PATTERN_FQDN,          // likewise, a dot at the end allowed
     PATTERN_HOSTNAME,      // likewise, "*." in front allowed
+    PATTERN_NAMESPACE,     // empty or a label
     PATTERN_GROUP,         // empty or a subdomain
     PATTERN_KIND,          // letters, digits, dashes; begins with a letter; 1..63
     PATTERN_HEADER_NAME,   // RFC 9110 token, 1..256
