@@ -257,7 +257,7 @@ static void read_case(struct reader *reader, const struct node *map, struct vect
     if (!is_type(reader, map, NODE_MAP, "map"))
         return;
     ONLY(reader, map, SLICE_INIT("name"), SLICE_INIT("rules"), SLICE_INIT("listener"), SLICE_INIT("random"),
-         SLICE_INIT("request"), SLICE_INIT("upstream"), SLICE_INIT("expect"), SLICE_INIT("hosts"));
+         SLICE_INIT("request"), SLICE_INIT("upstream"), SLICE_INIT("expect"));
     into->name = node_text(node_get(map, SLICE("name")));
     into->mark = map->mark;
     into->listener = node_text(node_get(map, SLICE("listener")));

@@ -18,7 +18,7 @@ marks = itertools.count(1)
 def cases():
     for path in vectors.files():
         vector = vectors.load(path.read_text())
-        for case in vector["cases"]:
+        for case in vector.get("cases", []):
             yield pytest.param(path, vector, case, id=f"{path.stem}: {case['name']}")
 
 

@@ -218,7 +218,7 @@ static enum next play_answer(struct run *run, struct attempt *attempt, struct me
     attempt_connected(attempt, SLICE("192.0.2.1:443"), SLICE("192.0.2.2:50000"));
     if (answer->fault == MEMORY_FAULT_RESET)
         return fail(run, attempt, seen, ERROR_UPSTREAM_RESET);
-    if (answer->fault == MEMORY_FAULT_STALL && answer->piece_count == 0)
+    if (answer->fault == MEMORY_FAULT_STALL && (answer->has_length || answer->piece_count == 0))
         return stall(run, attempt, seen);
     if (!pass_time(run, attempt, seen, answer, &next))
         return next;

@@ -9,7 +9,7 @@ enum memory_fault {
     MEMORY_FAULT_NONE,
     MEMORY_FAULT_REFUSE, // no connection
     MEMORY_FAULT_RESET,  // before the head
-    MEMORY_FAULT_STALL,  // nothing after what the script has, head included when `pieces` are given
+    MEMORY_FAULT_STALL,  // no answer; a stream (no length) stalls after its pieces
     MEMORY_FAULT_CUT,    // the connection ends after the pieces, without an end of the body
 };
 
