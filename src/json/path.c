@@ -1,6 +1,6 @@
 // Body paths (S6): the part of the gjson/sjson path language that names members of objects. All that would mean an array,
 // a wildcard, a query or a modifier there is refused, never taken for a name; `\` makes it a name.
-#include "json/json.h"
+#include "json/reader.h"
 
 static bool refuse(struct slice *ret_why, const char *why)
 {
@@ -48,6 +48,18 @@ static bool parse_name(struct slice raw, struct arena *arena, struct slice *ret_
     return true;
 }
 
+static bool is_utf8(struct slice text)
+{
+    const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
+    while (at < end) {
+        size_t length = *at < 0x80 ? 1 : json_utf8_length(at, end);
+        if (!length)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
 static size_t count_parts(struct slice text)
 {
     size_t count = 1;
@@ -61,6 +73,8 @@ bool json_path_parse(struct slice text, struct arena *arena, struct json_path *r
     size_t count = count_parts(text);
     if (count >= JSON_DEPTH_MAX)
         return refuse(ret_why, "the path is too deep");
+    if (!is_utf8(text))
+        return refuse(ret_why, "the path is not valid UTF-8");
     struct slice *names = ARENA_ARRAY(arena, struct slice, count);
     if (!names)
         return refuse(ret_why, "out of memory");
