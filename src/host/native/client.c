@@ -593,6 +593,14 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+// The whole request, head and body, where the configuration limits that.
+static int64_t request_deadline_us(const struct client *client)
+{
+    return client->limits->request_timeout_ms > 0
+               ? client->request_since_us + client->limits->request_timeout_ms * 1000
+               : DEADLINE_NONE;
+}
+
 static int64_t receive_deadline_us(const struct client *client)
 {
     const struct config_client *limits = client->limits;
@@ -600,13 +608,11 @@ static int64_t receive_deadline_us(const struct client *client)
     case CLIENT_IDLE:
         return client->since_us + limits->keep_alive_idle_ms * 1000;
     case CLIENT_HEAD:
-        return client->since_us + limits->head_timeout_ms * 1000;
-    case CLIENT_BODY: {
-        int64_t at_us = client->is_paused ? DEADLINE_NONE : client->since_us + limits->body_idle_timeout_ms * 1000;
-        if (limits->request_timeout_ms > 0)
-            at_us = earlier(at_us, client->request_since_us + limits->request_timeout_ms * 1000);
-        return at_us;
-    }
+        return earlier(client->since_us + limits->head_timeout_ms * 1000, request_deadline_us(client));
+    case CLIENT_BODY:
+        if (client->is_paused)
+            return request_deadline_us(client);
+        return earlier(client->since_us + limits->body_idle_timeout_ms * 1000, request_deadline_us(client));
     case CLIENT_LINGER:
         return client->unsent.len ? DEADLINE_NONE : client->since_us + LINGER_US;
     case CLIENT_ANSWER:
