@@ -300,7 +300,7 @@ struct config_log_field {
 struct config_log { // one EnvoyProxy telemetry.accessLog setting
     enum config_log_format format;
     struct config_text text;         // LOG_TEXT
-    struct config_log_field *fields; // LOG_JSON, in the order of the file
+    struct config_log_field *fields; // LOG_JSON, in the order of the file; none: the default line
     size_t field_count;
     struct config_text *matches; // CEL on the request; all must hold
     size_t match_count;

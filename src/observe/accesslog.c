@@ -264,11 +264,47 @@ static bool add_json_object(struct compiler *compiler, const struct config_log_f
     return is_added & buf_append_byte(&compiler->literal, '}');
 }
 
+// The built-in line, also for a setting of an EnvoyProxy that names no format (a config_log of no fields).
+// clang-format off
+#define FIELD(member, operators) {.name = SLICE_INIT(member), .format = {.text = SLICE_INIT(operators)}}
+// clang-format on
+static const struct config_log_field default_fields[] = {
+    FIELD("start_time", "%START_TIME%"),
+    FIELD("method", "%REQ(:METHOD)%"),
+    FIELD("path", "%REQ(:PATH)%"),
+    FIELD("authority", "%REQ(:AUTHORITY)%"),
+    FIELD("protocol", "%PROTOCOL%"),
+    FIELD("response_code", "%RESPONSE_CODE%"),
+    FIELD("response_flags", "%RESPONSE_FLAGS%"),
+    FIELD("response_code_details", "%RESPONSE_CODE_DETAILS%"),
+    FIELD("connection_termination_details", "%CONNECTION_TERMINATION_DETAILS%"),
+    FIELD("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
+    FIELD("bytes_received", "%BYTES_RECEIVED%"),
+    FIELD("bytes_sent", "%BYTES_SENT%"),
+    FIELD("duration", "%DURATION%"),
+    FIELD("upstream_host", "%UPSTREAM_HOST%"),
+    FIELD("upstream_cluster", "%UPSTREAM_CLUSTER%"),
+    FIELD("route_name", "%ROUTE_NAME%"),
+    FIELD("attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+    FIELD("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    FIELD("x-forwarded-for", "%REQ(X-FORWARDED-FOR)%"),
+    FIELD("user-agent", "%REQ(USER-AGENT)%"),
+    FIELD("x-request-id", "%REQ(X-REQUEST-ID)%"),
+    FIELD("gen_ai.request.model", "%REQ(X-AI-EG-MODEL)%"),
+    FIELD("gen_ai.response.model", "%DYNAMIC_METADATA(io.envoy.ai_gateway:response_model)%"),
+    FIELD("gen_ai.provider.name", "%DYNAMIC_METADATA(io.envoy.ai_gateway:backend_name)%"),
+    FIELD("gen_ai.usage.input_tokens", "%USAGE(input)%"),
+    FIELD("gen_ai.usage.output_tokens", "%USAGE(output)%"),
+    FIELD("gen_ai.usage.total_tokens", "%USAGE(total)%"),
+};
+
 static bool add_line(struct compiler *compiler, const struct config_log *config)
 {
+    bool is_default = config->field_count == 0;
+    const struct config_log_field *fields = is_default ? default_fields : config->fields;
+    size_t count = is_default ? sizeof default_fields / sizeof *default_fields : config->field_count;
     if (config->format == LOG_JSON)
-        return add_json_object(compiler, config->fields, config->field_count, config->mark, 0) &&
-               buf_append_byte(&compiler->literal, '\n');
+        return add_json_object(compiler, fields, count, config->mark, 0) && buf_append_byte(&compiler->literal, '\n');
     return add_format(compiler, config->text.text, config->text.mark, STEP_TEXT) &&
            (slice_ends_with(config->text.text, SLICE("\n")) || buf_append_byte(&compiler->literal, '\n'));
 }
@@ -304,46 +340,9 @@ const struct accesslog *accesslog_new(struct arena *arena, const struct config_l
 
 // ---- default --------------------------------------------------------------------------------------------------
 
-// clang-format off
-#define FIELD(member, operators) {.name = SLICE_INIT(member), .format = {.text = SLICE_INIT(operators)}}
-// clang-format on
-
 const struct accesslog *accesslog_default(struct arena *arena)
 {
-    static struct config_log_field fields[] = {
-        FIELD("start_time", "%START_TIME%"),
-        FIELD("method", "%REQ(:METHOD)%"),
-        FIELD("path", "%REQ(:PATH)%"),
-        FIELD("authority", "%REQ(:AUTHORITY)%"),
-        FIELD("protocol", "%PROTOCOL%"),
-        FIELD("response_code", "%RESPONSE_CODE%"),
-        FIELD("response_flags", "%RESPONSE_FLAGS%"),
-        FIELD("response_code_details", "%RESPONSE_CODE_DETAILS%"),
-        FIELD("connection_termination_details", "%CONNECTION_TERMINATION_DETAILS%"),
-        FIELD("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
-        FIELD("bytes_received", "%BYTES_RECEIVED%"),
-        FIELD("bytes_sent", "%BYTES_SENT%"),
-        FIELD("duration", "%DURATION%"),
-        FIELD("upstream_host", "%UPSTREAM_HOST%"),
-        FIELD("upstream_cluster", "%UPSTREAM_CLUSTER%"),
-        FIELD("route_name", "%ROUTE_NAME%"),
-        FIELD("attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
-        FIELD("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
-        FIELD("x-forwarded-for", "%REQ(X-FORWARDED-FOR)%"),
-        FIELD("user-agent", "%REQ(USER-AGENT)%"),
-        FIELD("x-request-id", "%REQ(X-REQUEST-ID)%"),
-        FIELD("gen_ai.request.model", "%REQ(X-AI-EG-MODEL)%"),
-        FIELD("gen_ai.response.model", "%DYNAMIC_METADATA(io.envoy.ai_gateway:response_model)%"),
-        FIELD("gen_ai.provider.name", "%DYNAMIC_METADATA(io.envoy.ai_gateway:backend_name)%"),
-        FIELD("gen_ai.usage.input_tokens", "%USAGE(input)%"),
-        FIELD("gen_ai.usage.output_tokens", "%USAGE(output)%"),
-        FIELD("gen_ai.usage.total_tokens", "%USAGE(total)%"),
-    };
-    static const struct config_log config = {
-        .format = LOG_JSON,
-        .fields = fields,
-        .field_count = sizeof fields / sizeof *fields,
-    };
+    static const struct config_log config = {.format = LOG_JSON};
     struct findings findings;
     findings_init(&findings, arena);
     return accesslog_new(arena, &config, &findings);
