@@ -3,7 +3,8 @@
 
 #include "http/media_type.h"
 
-#define FIRST_BLOCK_BYTES 4096
+#define FIRST_BLOCK_BYTES 4096                 // holds what most requests need
+#define NEXT_BLOCK_BYTES 1024                  // small, so that an open stream holds little more than it uses
 #define EXCHANGE_MAX_BYTES (32U * 1024 * 1024) // the arena's ceiling; the body is held apart
 #define PLAIN_HELD_BYTES (64 * 1024)           // plain routes hold bodies up to here, so that they can retry
 
@@ -27,6 +28,7 @@ struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, co
         exchange_free(x);
         return NULL;
     }
+    x->arena.block_bytes = NEXT_BLOCK_BYTES;
     x->step = STEP_ADMIT;
     *ret_want = exchange_run(x);
     return x;

@@ -15,6 +15,28 @@ static void release(struct snapshot *snapshot)
     config_free(config);
 }
 
+static bool is_same(const struct finding *a, const struct finding *b)
+{
+    return a->mark.line == b->mark.line && a->mark.column == b->mark.column && a->level == b->level &&
+           slice_eq(a->text, b->text) && slice_eq(a->mark.file, b->mark.file);
+}
+
+// A backend that several rules name is merged for each of them: what is odd about it is said once.
+static void drop_repeats(struct findings *findings, size_t first)
+{
+    size_t kept = first;
+    for (size_t i = first; i < findings->count; i++) {
+        size_t j = first;
+        while (j < kept && !is_same(&findings->items[j], &findings->items[i]))
+            j++;
+        if (j == kept)
+            findings->items[kept++] = findings->items[i];
+        else if (findings->items[i].level == FINDING_ERROR)
+            findings->error_count--;
+    }
+    findings->count = kept;
+}
+
 struct snapshot *snapshot_new(struct config *take_config, uint64_t generation, uint64_t seed, struct findings *findings)
 {
     struct arena arena;
@@ -29,9 +51,11 @@ struct snapshot *snapshot_new(struct config *take_config, uint64_t generation, u
     snapshot->generation = generation;
     atomic_init(&snapshot->references, 1);
     size_t errors_before = findings->error_count;
+    size_t findings_before = findings->count;
     // Both run, so that all findings come at once (S10).
     bool is_whole = snapshot_compile_routes(snapshot, findings);
     is_whole = snapshot_compile_listeners(snapshot, seed, findings) && is_whole;
+    drop_repeats(findings, findings_before);
     if (is_whole && findings->error_count == errors_before)
         return snapshot;
     release(snapshot);

@@ -242,6 +242,12 @@ static void lifts_from_forms(void **state)
     assert_reply(&f, 400, "model");
     form(PART("model", "m") PART("model", "m") "--XX--\r\n");
     assert_reply(&f, 400, "more than once");
+    form(PART("model", "m\xc3\x28") "--XX--\r\n");
+    assert_reply(&f, 400, "UTF-8");
+    form(PART("model", "\xed\xa0\x80") "--XX--\r\n");
+    assert_reply(&f, 400, "UTF-8");
+    form(PART("model", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80") "--XX--\r\n");
+    assert_reply(&f, 404, "No matching route");
     form(PART("model", "m"));
     assert_reply(&f, 400, "multipart");
 }
