@@ -45,7 +45,10 @@ static inline struct slice slice_sub(struct slice s, size_t from, size_t len)
         from = s.len;
     if (len > s.len - from)
         len = s.len - from;
-    return (struct slice){s.ptr ? s.ptr + from : s.ptr, len};
+    if (from) // never so for a NULL pointer, whose length is 0
+        s.ptr += from;
+    s.len = len;
+    return s;
 }
 
 static inline struct slice slice_from(struct slice s, size_t from)

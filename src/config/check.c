@@ -8,33 +8,40 @@
 
 // ---- findings -----------------------------------------------------------------------------------------------------
 
-#define FORMAT_TEXT(text, format)                                                                                      \
-    char text[FINDING_MAX];                                                                                            \
-    do {                                                                                                               \
-        va_list args;                                                                                                  \
-        va_start(args, format);                                                                                        \
-        vsnprintf(text, sizeof text, format, args);                                                                    \
-        va_end(args);                                                                                                  \
-    } while (0)
+static void report(struct check *check, enum finding_level level, struct mark mark, const char *format, va_list args)
+{
+    char text[FINDING_MAX];
+    vsnprintf(text, sizeof text, format, args);
+    if (level == FINDING_ERROR) {
+        check->resource->has_errors = true;
+        finding_error(check->findings, mark, "%s", text);
+    } else {
+        finding_warn(check->findings, mark, "%s", text);
+    }
+}
 
 void check_error_at(struct check *check, struct mark mark, const char *format, ...)
 {
-    FORMAT_TEXT(text, format);
-    check->resource->has_errors = true;
-    finding_error(check->findings, mark, "%s", text);
+    va_list args;
+    va_start(args, format);
+    report(check, FINDING_ERROR, mark, format, args);
+    va_end(args);
 }
 
 void check_error(struct check *check, const struct node *node, const char *format, ...)
 {
-    FORMAT_TEXT(text, format);
-    check->resource->has_errors = true;
-    finding_error(check->findings, node_mark(node), "%s", text);
+    va_list args;
+    va_start(args, format);
+    report(check, FINDING_ERROR, node_mark(node), format, args);
+    va_end(args);
 }
 
 void check_warn(struct check *check, const struct node *node, const char *format, ...)
 {
-    FORMAT_TEXT(text, format);
-    finding_warn(check->findings, node_mark(node), "%s", text);
+    va_list args;
+    va_start(args, format);
+    report(check, FINDING_WARNING, node_mark(node), format, args);
+    va_end(args);
 }
 
 struct slice check_quote(const struct check *check, const struct node *node)

@@ -110,21 +110,21 @@ static enum node_type number_type(struct slice s)
     return at == s.len ? NODE_FLOAT : NODE_STRING;
 }
 
-enum node_type document_plain_type(struct slice s)
+enum node_type document_plain_type(struct slice text)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
     static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
     static const char *const specials[] = {".inf",  ".Inf",  ".INF", "-.inf", "-.Inf", "-.INF", "+.inf",
                                            "+.Inf", "+.INF", ".nan", ".NaN",  ".NAN",  NULL};
-    if (is_one_of(s, nulls))
+    if (is_one_of(text, nulls))
         return NODE_NULL;
-    if (is_one_of(s, bools))
+    if (is_one_of(text, bools))
         return NODE_BOOL;
-    if (is_radix(s, 'o', "01234567") || is_radix(s, 'x', "0123456789abcdefABCDEF"))
+    if (is_radix(text, 'o', "01234567") || is_radix(text, 'x', "0123456789abcdefABCDEF"))
         return NODE_INT;
-    if (is_one_of(s, specials))
+    if (is_one_of(text, specials))
         return NODE_FLOAT;
-    return number_type(s);
+    return number_type(text);
 }
 
 // ---- the tree -----------------------------------------------------------------------------------------------------
@@ -446,7 +446,10 @@ static enum step read_piece(struct reader *reader, struct slice text, struct mar
 
 static bool is_document_start(struct slice rest)
 {
-    return slice_starts_with(rest, SLICE("---")) && (rest.len == 3 || memchr(" \t\r\n", rest.ptr[3], 4));
+    if (!slice_starts_with(rest, SLICE("---")))
+        return false;
+    char next = rest.len > 3 ? rest.ptr[3] : '\n';
+    return next == ' ' || next == '\t' || next == '\r' || next == '\n';
 }
 
 // Where the next document begins at or after `line` (counted from 0 in `text`), but not in the first line. What comes
@@ -489,19 +492,19 @@ static void read_documents(struct reader *reader, struct slice text)
 
 // ---- bytes --------------------------------------------------------------------------------------------------------
 
-// Length of the UTF-8 sequence at the front and its code point; 0 when it is malformed (RFC 3629, section 4).
-static size_t decode(struct slice s, uint32_t *ret_point)
+// Length of the UTF-8 sequence at `at`, of which `left` bytes are there, and its code point; 0 when it is malformed (RFC 3629, section 4).
+static size_t decode(const char *at, size_t left, uint32_t *ret_point)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char first = (unsigned char)s.ptr[0];
+    unsigned char first = (unsigned char)at[0];
     size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
-    if (len == 0 || len > s.len)
+    if (len == 0 || len > left)
         return 0;
     uint32_t point = len == 1 ? first : first & (0x7fU >> len);
     for (size_t i = 1; i < len; i++) {
-        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80)
+        if (((unsigned char)at[i] & 0xc0) != 0x80)
             return 0;
-        point = point << 6 | ((unsigned char)s.ptr[i] & 0x3f);
+        point = point << 6 | ((unsigned char)at[i] & 0x3f);
     }
     if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
         return 0;
@@ -522,7 +525,7 @@ static size_t find_bad_byte(struct slice text)
 {
     uint32_t point = 0;
     for (size_t at = 0; at < text.len;) {
-        size_t len = decode(slice_from(text, at), &point);
+        size_t len = decode(text.ptr + at, text.len - at, &point);
         if (len == 0 || !is_printable(point))
             return at;
         at += len;

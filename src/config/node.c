@@ -225,7 +225,7 @@ bool node_to_bytes(const struct node *node, uint64_t *ret_bytes)
     uint64_t whole;
     uint64_t factor;
     uint64_t part;
-    if (suffix.len && suffix.ptr[0] == '.') {
+    if (slice_starts_with(suffix, SLICE("."))) {
         suffix = slice_from(suffix, 1);
         decimals = slice_sub(suffix, 0, count_digits(suffix));
         suffix = slice_from(suffix, decimals.len);

@@ -33,7 +33,7 @@ static bool is_dns_subdomain(struct slice s)
 
 static bool is_fqdn(struct slice s)
 {
-    return is_dns_subdomain(s.len > 1 && s.ptr[s.len - 1] == '.' ? slice_sub(s, 0, s.len - 1) : s);
+    return is_dns_subdomain(slice_ends_with(s, SLICE(".")) ? slice_sub(s, 0, s.len - 1) : s);
 }
 
 static bool is_hostname(struct slice s)
@@ -158,7 +158,7 @@ static bool is_host_port(struct slice s)
     if (colon < 2 || !slice_to_u64(slice_from(s, colon), 65535, &port) || port == 0)
         return false;
     struct slice host = slice_sub(s, 0, colon - 1);
-    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+    if (slice_starts_with(host, SLICE("[")) && slice_ends_with(host, SLICE("]")))
         return is_ipv6(slice_sub(host, 1, host.len - 2));
     return is_fqdn(host) || is_ipv4(host);
 }

@@ -202,7 +202,7 @@ static void keep(struct loader *loader, struct check *check, const struct kind *
                        first->mark.line);
         return;
     }
-    if (!key.ptr || !ARENA_GROW(documents->arena, documents) ||
+    if (!key.ptr || !ARENA_GROW(documents->arena, documents) || // NOLINT(bugprone-sizeof-expression): of pointers
         (resource->name.len && !map_put(&documents->by_name, key, resource)))
         loader->has_memory_failed = true;
     else
