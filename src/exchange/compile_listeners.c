@@ -26,7 +26,9 @@ static bool compile_log(struct snapshot *snapshot, struct compiled_listener *lis
     if (!log->log)
         return false;
     listener->log_count++;
-    listener->logs_tokens |= log_mentions(config, SLICE("_token")) || log_mentions(config, SLICE("%USAGE("));
+    bool is_default_line = config->format == LOG_JSON && !config->field_count;
+    listener->logs_tokens |=
+        is_default_line || log_mentions(config, SLICE("_token")) || log_mentions(config, SLICE("%USAGE("));
     listener->logs_usage |= listener->logs_tokens || log_mentions(config, SLICE("response_model"));
     return true;
 }

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "host/memory/memory.h"
+#include "json/json.h"
 
 static const char config_text[] =
     "apiVersion: gateway.networking.k8s.io/v1\n"
@@ -143,6 +144,18 @@ static bool same(const struct memory_result *a, const struct memory_result *b)
     return slice_eq(a->body, b->body);
 }
 
+// What a backend gets on a JSON endpoint is one valid object without Weir's own member, however it was edited.
+static void check_bodies(const struct memory_result *result, struct arena *arena)
+{
+    const struct slice name = SLICE("backend");
+    const struct json_names *names = json_names_new(arena, &name, 1);
+    for (size_t i = 0; names && i < result->attempt_count; i++) {
+        struct json_member member = {0};
+        if (json_scan_object(result->attempts[i].body, names, &member).status != JSON_OK || member.count)
+            abort();
+    }
+}
+
 static void run(struct snapshot *snapshot, const struct memory_request *request, struct memory_answer answer,
                 struct slice body, size_t size, struct arena *arena, struct memory_result *ret_result)
 {
@@ -185,6 +198,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct memory_result whole;
     struct memory_result pieces;
     run(snapshot, &request, answer, rest, rest.len + 1, &arena, &whole);
+    if (data[0] % 8 < 6 && data[0] % 8 != 3)
+        check_bodies(&whole, &arena);
     const size_t sizes[] = {data[1] % 64, data[1] / 64, 1, 1};
     request.piece_sizes = sizes;
     request.piece_count = 4;
