@@ -38,9 +38,9 @@ static struct slice why_cond(const struct verdict *verdict, struct arena *arena)
 
 static struct slice why_path(const struct route_entry *entry, struct slice path, struct arena *arena)
 {
-    const char *relation = entry->match->path_type == MATCH_EXACT    ? "is not"
-                           : entry->match->path_type == MATCH_PREFIX ? "is not at or below"
-                                                                     : "does not match the regular expression";
+    const char *relation = entry->path_type == MATCH_EXACT    ? "is not"
+                           : entry->path_type == MATCH_PREFIX ? "is not at or below"
+                                                              : "does not match the regular expression";
     return arena_printf(arena, "path " SLICE_FMT " %s " SLICE_FMT, SLICE_ARG(path), relation,
                         SLICE_ARG(entry->match->path.text));
 }
@@ -64,7 +64,7 @@ static struct slice why_missed(const struct route_table *table, const struct rou
         return why_path(entry, verdict->actual, arena);
     case MISS_METHOD:
         return arena_printf(arena, "method " SLICE_FMT " is not " SLICE_FMT, SLICE_ARG(verdict->actual),
-                            SLICE_ARG(entry->match->method));
+                            SLICE_ARG(entry->method));
     case MISS_HEADER:
     case MISS_QUERY:
         return why_cond(verdict, arena);
@@ -94,7 +94,7 @@ static struct slice describe(const struct route_entry *entry, struct arena *aren
     struct slice hostname = entry->hostname.len ? entry->hostname : SLICE("*");
     struct slice text = arena_printf(arena, "host " SLICE_FMT ", %s " SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(hostname),
                                      path_kind(entry->match), SLICE_ARG(entry->match->path.text),
-                                     entry->match->method.len ? ", method " : "", SLICE_ARG(entry->match->method));
+                                     entry->method.len ? ", method " : "", SLICE_ARG(entry->method));
     add_conds(arena, &text, entry->headers, entry->header_count);
     add_conds(arena, &text, entry->query, entry->query_count);
     return text;

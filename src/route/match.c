@@ -103,7 +103,7 @@ static bool has_prefix(struct slice path, struct slice prefix)
 
 static bool path_matches(const struct route_entry *entry, struct slice path, struct arena *scratch)
 {
-    switch (entry->match->path_type) {
+    switch (entry->path_type) {
     case MATCH_EXACT:
         return slice_eq(path, entry->path);
     case MATCH_PREFIX:
@@ -125,13 +125,13 @@ static struct verdict check_entry(const struct route_entry *entry, const struct 
                                   struct arena *scratch)
 {
     struct slice path = http_path(request->target);
-    if (request->is_plain && entry->route->kind == ROUTE_AI)
+    if (request->is_plain && entry->kind == ROUTE_AI)
         return (struct verdict){.miss = MISS_KIND, .actual = path};
     if (!is_eligible(entry, request))
         return (struct verdict){.miss = MISS_PIN, .actual = request->backend};
     if (!path_matches(entry, path, scratch))
         return (struct verdict){.miss = MISS_PATH, .actual = path};
-    if (entry->match->method.len > 0 && !slice_eq(entry->match->method, request->method))
+    if (entry->method.len > 0 && !slice_eq(entry->method, request->method))
         return (struct verdict){.miss = MISS_METHOD, .actual = request->method};
     struct verdict verdict = check_conds(MISS_HEADER, entry->headers, entry->header_count, request, scratch);
     return verdict.miss ? verdict : check_conds(MISS_QUERY, entry->query, entry->query_count, request, scratch);

@@ -27,7 +27,7 @@ static int by_host(const struct route_entry *a, const struct route_entry *b)
 
 static int path_class(const struct route_entry *entry)
 {
-    switch (entry->match->path_type) {
+    switch (entry->path_type) {
     case MATCH_EXACT:
         return 2;
     case MATCH_PREFIX:
@@ -45,7 +45,7 @@ static int by_path(const struct route_entry *a, const struct route_entry *b)
 
 static int by_method(const struct route_entry *a, const struct route_entry *b)
 {
-    return by_more(a->match->method.len > 0, b->match->method.len > 0);
+    return by_more(a->method.len > 0, b->method.len > 0);
 }
 
 static int by_headers(const struct route_entry *a, const struct route_entry *b)

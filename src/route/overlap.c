@@ -145,9 +145,9 @@ static struct key_parts own_parts(struct arena *arena, const struct route_entry 
 {
     struct key_parts parts = {.kind = entry->route->kind,
                               .hostname = entry->hostname,
-                              .path_type = path_letter(entry->match->path_type),
+                              .path_type = path_letter(entry->path_type),
                               .path = entry->path,
-                              .method = entry->match->method,
+                              .method = entry->method,
                               .mask = ALL_CONDS};
     struct slice *texts;
     parts.cond_count = cond_texts(arena, entry, true, &texts);
@@ -317,7 +317,7 @@ static bool only_model(const struct route_entry *entry)
 // Whether a request exists to which both apply. A lone pair of a pin and a model name never meets (S3).
 static bool both_apply(const struct route_entry *a, const struct route_entry *b, struct arena *scratch)
 {
-    if (a->route == b->route || !slice_eq(a->path, b->path) || !slice_eq(a->match->method, b->match->method))
+    if (a->route == b->route || !slice_eq(a->path, b->path) || !slice_eq(a->method, b->method))
         return false;
     if ((only_model(a) && b->names_backend) || (only_model(b) && a->names_backend))
         return false;

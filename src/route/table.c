@@ -95,12 +95,15 @@ static struct route_entry make_entry(struct builder *builder, const struct confi
                                 .rule = rule,
                                 .match_index = match_index,
                                 .match = match,
+                                .kind = route->kind,
+                                .path_type = match->path_type,
                                 .path = match->path.text,
+                                .method = match->method,
                                 .header_count = match->header_count,
                                 .query_count = match->query_count};
-    if (match->path_type == MATCH_PREFIX)
+    if (entry.path_type == MATCH_PREFIX)
         entry.path = without_end_slash(match->path.text);
-    if (match->path_type == MATCH_REGEX)
+    if (entry.path_type == MATCH_REGEX)
         entry.path_regex = compile(builder, match->path);
     entry.headers = make_conds(builder, match->headers, match->header_count, false);
     entry.query = make_conds(builder, match->query, match->query_count, true);

@@ -18,15 +18,19 @@ struct route_cond {
     const struct regex *regex; // NULL: exact
 };
 
-// One match of one rule under one hostname.
+// One match of one rule under one hostname. What a lookup reads of it stands here, so that it seldom has to go to the
+// configuration, which is spread over much more memory.
 struct route_entry {
     size_t rank; // place in the table, 0 wins over all
     const struct config_route *route;
     const struct config_rule *rule;
     size_t match_index;
     const struct config_match *match;
+    enum config_route_kind kind;
     struct slice hostname; // intersection of listener and route; empty: the route names none
-    struct slice path;     // of a prefix without the '/' at its end
+    enum config_match_type path_type;
+    struct slice path;   // of a prefix without the '/' at its end
+    struct slice method; // empty: any
     const struct regex *path_regex;
     struct route_cond *headers;
     size_t header_count;
