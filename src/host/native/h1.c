@@ -7,7 +7,6 @@ struct h1_feed {
     struct h1_reader *reader;
     struct h1_spans *spans; // NULL: only check
     const struct h1_limits *limits;
-    size_t target_bytes;
     char *body; // where the next content byte of a chunked body goes
     size_t body_len;
 };
@@ -37,8 +36,8 @@ static int on_method(llhttp_t *parser, const char *at, size_t len)
 static int on_url(llhttp_t *parser, const char *at, size_t len)
 {
     struct h1_feed *feed = feed_of(parser);
-    feed->target_bytes += len;
-    if (feed->target_bytes > feed->limits->target_bytes)
+    feed->reader->target_bytes += (uint32_t)len;
+    if (feed->reader->target_bytes > feed->limits->target_bytes)
         return fail(parser, ERROR_TARGET_TOO_LONG);
     if (feed->spans)
         feed->spans->target = slice_make(at, len);
@@ -165,7 +164,7 @@ static void start(struct h1_reader *reader, llhttp_type_t type, const struct h1_
     reader->left = 0;
     reader->error = ERROR_NONE;
     reader->body = H1_BODY_NONE;
-    reader->extension_bytes = reader->trailer_bytes = reader->trailer_fields = 0;
+    reader->target_bytes = reader->extension_bytes = reader->trailer_bytes = reader->trailer_fields = 0;
     reader->max_trailer_bytes = (uint32_t)limits->head_bytes;
     reader->max_trailer_fields = (uint32_t)limits->head_fields;
     reader->is_complete = false;

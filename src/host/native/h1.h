@@ -39,6 +39,7 @@ struct h1_reader {
     uint64_t left; // H1_BODY_LENGTH: bytes still to come
     enum error_code error;
     enum h1_body body;
+    uint32_t target_bytes;    // of the head that is being read
     uint32_t extension_bytes; // of the chunk that is being read
     uint32_t trailer_bytes;
     uint32_t trailer_fields;
