@@ -15,7 +15,7 @@ static const struct command commands[] = {
 static const struct option options[] = {
 #define COMMAND(id, name, arguments, summary, text)
 #define OPTION(command, id, name, letter, argument, text)                                                              \
-    [OPTION_##command##_##id] = {COMMAND_##command, SLICE_INIT(name), letter, SLICE_INIT(argument), SLICE_INIT(text)},
+    [OPTION_##command##_##id] = {SLICE_INIT(name), SLICE_INIT(argument), SLICE_INIT(text), COMMAND_##command, letter},
 #include "cli/commands.def"
 #undef COMMAND
 #undef OPTION

@@ -34,11 +34,11 @@ struct command {
 };
 
 struct option {
-    enum command_id command;
     struct slice name; // without the dashes
-    char letter;       // 0: none
     struct slice argument;
     struct slice text;
+    enum command_id command;
+    char letter; // 0: none
 };
 
 const struct command *command_at(enum command_id id);
@@ -100,7 +100,7 @@ int command_explain(struct cli *cli, const struct arguments *arguments);
 int command_test(struct cli *cli, const struct arguments *arguments);
 int command_mock(struct cli *cli, const struct arguments *arguments);
 int command_help(struct cli *cli, const struct arguments *arguments);
-void help_print_command(FILE *out, enum command_id command);
+void help_print_command(FILE *out, enum command_id id);
 void help_print_overview(FILE *out);
 
 #endif

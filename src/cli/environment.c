@@ -17,7 +17,7 @@ static bool is_ip_literal(struct slice host)
 {
     char text[64] = "";
     struct in6_addr ignored;
-    if (host.len >= sizeof text)
+    if (host.len == 0 || host.len >= sizeof text)
         return false;
     memcpy(text, host.ptr, host.len);
     return inet_pton(AF_INET, text, &ignored) == 1 || inet_pton(AF_INET6, text, &ignored) == 1;

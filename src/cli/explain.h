@@ -21,7 +21,7 @@ struct explanation {
 };
 
 void explain_print_text(FILE *out, const struct explanation *explanation, bool has_colour);
-void explain_print_json(FILE *out, const struct explanation *explanation);
+void explain_print_json(FILE *out, const struct explanation *about);
 
 // A field value as it may be shown: secrets, and parts that are a backend's key, become ***.
 struct slice explain_masked(const struct explanation *explanation, const struct config_backend *backend,

@@ -97,7 +97,7 @@ static struct memory_attempt *add_attempt(struct run *run)
     result->attempts = list.items;
     result->attempt_count = list.count + 1;
     run->attempt_cap = list.cap;
-    return &list.items[list.count];
+    return &result->attempts[list.count];
 }
 
 static void take_reply(struct run *run)
