@@ -25,8 +25,13 @@ struct config_mutation resolve_header_mutation(struct resolver *resolver, const 
     return read_mutation(resolver, mutation, SLICE("name"));
 }
 
+// S6: what a body mutation can't reach is said once, where it stands.
 struct config_mutation resolve_body_mutation(struct resolver *resolver, const struct node *mutation)
 {
+    if (node_count(node_get(mutation, SLICE("set"))) || node_count(node_get(mutation, SLICE("remove"))))
+        finding_note(resolver->findings, node_mark(mutation),
+                     "bodyMutation changes JSON bodies only: requests to multipart endpoints (audio transcriptions and "
+                     "translations) go on without it");
     return read_mutation(resolver, mutation, SLICE("path"));
 }
 
