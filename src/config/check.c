@@ -11,7 +11,7 @@
 static void report(struct check *check, enum finding_level level, struct mark mark, const char *format, va_list args)
 {
     char text[FINDING_MAX];
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized): started by callers
     if (level == FINDING_ERROR) {
         check->resource->has_errors = true;
         finding_error(check->findings, mark, "%s", text);

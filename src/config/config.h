@@ -22,6 +22,7 @@ struct config_env {
 // there was an error. The config owns its memory; the files' text may go afterwards; findings live in their own arena.
 struct config *config_load(const struct config_file *files, size_t count, const struct config_env *env,
                            struct findings *findings);
+// For what config_load gave, or NULL. Wipes the Secrets.
 void config_free(struct config *config);
 
 #endif

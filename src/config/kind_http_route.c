@@ -287,7 +287,8 @@ static void rule_filters(struct check *check, const struct node *filters)
         struct slice type = node_get_text(filter, SLICE("type"));
         for (const struct node *before = filters->first; before != filter; before = before->next) {
             if (type.len && slice_eq(type, node_get_text(before, SLICE("type")))) {
-                check_error(check, filter, SLICE_FMT " filter cannot be repeated", SLICE_ARG(type));
+                check_error(check, filter, SLICE_FMT " filter cannot be repeated",
+                            SLICE_ARG(check_quote(check, node_get(filter, SLICE("type")))));
                 break;
             }
         }

@@ -103,13 +103,13 @@ static void check_target(struct check *check, const struct node *ref, const char
         check_error(check, ref, "this policy can only have a targetRefs[*].group of %s", GROUP_GATEWAY);
         return;
     }
-    struct slice kind = node_get_text(ref, SLICE("kind"));
+    const struct node *kind = node_get(ref, SLICE("kind"));
     for (size_t i = 0; kinds[i]; i++)
-        if (slice_eq(kind, slice_from_cstr(kinds[i])))
+        if (slice_eq(node_text(kind), slice_from_cstr(kinds[i])))
             return;
-    if (kind.len)
+    if (kind)
         check_error(check, ref, "this policy can only have a targetRefs[*].kind of %s, not " SLICE_FMT, words,
-                    SLICE_ARG(kind));
+                    SLICE_ARG(check_quote(check, kind)));
 }
 
 void rule_policy_targets(struct check *check, const struct node *spec, const char *const *kinds, const char *words)

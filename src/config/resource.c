@@ -7,12 +7,6 @@
 #include "config/kind.h"
 #include "config/substitute.h"
 
-#define OUR_GROUPS                                                                                                     \
-    {                                                                                                                  \
-        "aigateway.envoyproxy.io", "gateway.envoyproxy.io", "gateway.networking.k8s.io",                               \
-            "gateway.networking.x-k8s.io", "inference.networking.k8s.io", "inference.networking.x-k8s.io", NULL        \
-    }
-
 // A kind of other software and how often it came.
 struct foreign {
     struct slice name;
@@ -68,13 +62,17 @@ static const char *unserved_words(struct slice kind)
     return NULL;
 }
 
+// The groups whose kinds are never other software's; a misspelt one counts, so that nothing meant for Weir is skipped.
 static bool is_our_group(struct slice group)
 {
-    static const char *const groups[] = OUR_GROUPS;
-    for (size_t i = 0; groups[i]; i++)
-        if (slice_eq(group, slice_from_cstr(groups[i])))
-            return true;
-    return false;
+    static const char *const groups[] = {"aigateway.envoyproxy.io",
+                                         "gateway.envoyproxy.io",
+                                         "gateway.networking.k8s.io",
+                                         "gateway.networking.x-k8s.io",
+                                         "inference.networking.k8s.io",
+                                         "inference.networking.x-k8s.io",
+                                         NULL};
+    return nearest_name(group, groups).len > 0;
 }
 
 static struct slice nearest_kind(struct slice word)

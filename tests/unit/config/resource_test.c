@@ -42,6 +42,8 @@ static void test_frame(void **state)
         {"apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Foo\nmetadata: {name: s}\n", "unknown kind \"Foo\""},
         {"apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: s}\n",
          "SecurityPolicy is not supported"},
+        {"apiVersion: gateway.envoyproxy.com/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: s}\n",
+         "SecurityPolicy is not supported"},
         {"apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: MCPRoute\nmetadata: {name: s}\n",
          "MCPRoute is not supported"},
         {"apiVersion: inference.networking.k8s.io/v1\nkind: InferencePool\nmetadata: {name: s}\n",
