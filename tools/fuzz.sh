@@ -12,6 +12,7 @@ for name in "$@"; do
     corpus=build/fuzz/corpus/$name
     seeds=tests/fuzz/seeds/$name
     mkdir -p "$corpus"
+    [ -d "$seeds" ] || seeds=${seeds}_fuzz
     [ -d "$seeds" ] || seeds=""
     echo "fuzz: $name for ${FUZZ_SECONDS:-10} s"
     log=build/fuzz/$name.log
