@@ -84,7 +84,8 @@ def read_response(sock, method="GET"):
 def send(port, request, body, extra_headers=(), timeout=20):
     """Sends a case's request on a connection of its own; `pieces` go out one by one in chunks."""
     method = request.get("method", "GET" if body is None else "POST")
-    lines = [f"{method} {request['path']} HTTP/1.1", f"Host: {request.get('authority', 'localhost')}"]
+    path, version = request.get("path", "/v1/chat/completions"), request.get("version", "1.1")
+    lines = [f"{method} {path} HTTP/{version}", f"Host: {request.get('authority', 'localhost')}"]
     lines += list(request.get("headers", [])) + list(extra_headers)
     pieces = request.get("pieces")
     if pieces:

@@ -1,6 +1,6 @@
 """The vectors of tests/vectors over real sockets: `weir run` between a raw client and scripted backends.
 
-One process serves all the cases of a file. What sockets can't show is skipped, with its reason: a fixed random number,
+One process serves the cases of a file, until one lets a backend fail: a running Weir remembers that. What sockets can't show is skipped, with its reason: a fixed random number,
 and a backend that refuses one connection and accepts the next.
 """
 import itertools
@@ -93,13 +93,13 @@ def compare_attempts(expected, attempts, config, differences):
         vectors.compare_message(want, attempt, what, differences)
 
 
-def compare_response(expected, response, differences):
+def compare_response(expected, response, config, differences):
     if response is None:
         differences.append("no response")
         return
     if "status" in expected and response.status != expected["status"]:
         differences.append(f"status is {response.status}, expected {expected['status']}; body {response.body[:300]!r}")
-    vectors.compare_message(expected, response, "response", differences)
+    vectors.compare_message(expected, response, "response", differences, config.here)
     if "end" in expected and response.is_complete != (expected["end"] == "complete"):
         differences.append(f"the response is {'complete' if response.is_complete else 'cut'}, expected {expected['end']}")
 
@@ -120,6 +120,8 @@ def test_vector(path, vector, case, hosts):
     host = hosts(path, vector)
     script = vectors.script_of(case)
     refused = refused_backends(case, host.config, script)
+    if any(answer.get("fault") == "reset" for answer in script):
+        host.restart()  # on a pooled connection a reset may just be its age, and is tried again on a new one
     expect = case["expect"]
     host.upstreams.start([answer for answer in script if answer.get("fault") != "refuse"])
     for backend in refused:
@@ -138,9 +140,9 @@ def test_vector(path, vector, case, hosts):
                   if index >= len(script) or script[index].get("fault") != "refuse"]
         compare_attempts(wanted, host.upstreams.attempts, host.config, differences)
     if "response" in expect:
-        compare_response(expect["response"], response, differences)
+        compare_response(expect["response"], response, host.config, differences)
     if "log" in expect:
         compare_log(expect["log"], host.native.log_line(mark or extra[0].split(": ")[1]), differences)
-    if any("retry-after" in line.lower() for answer in script for line in answer.get("headers", [])):
-        host.restart()  # a backend that cools down would be felt by the next case
+    if any(answer.get("fault") or answer.get("status", 200) >= 429 for answer in script):
+        host.restart()  # health, cooling and the retry budget would be felt by the next case
     assert not differences, "\n".join(differences)

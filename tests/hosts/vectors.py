@@ -88,6 +88,12 @@ class Moved:
                 self.authorities[endpoint["fqdn"]["hostname"]] = "localhost"
                 endpoint["fqdn"] = {"hostname": "localhost", "port": port}
 
+    def here(self, text):
+        """An expected text with the ports of its listeners as they are in this run."""
+        for port, moved in self.ports.items():
+            text = re.sub(rf":{port}(?=/|$)", f":{moved}", text)
+        return text
+
     def port(self, listener):
         return self.listeners[listener] if listener else next(iter(self.listeners.values()))
 
@@ -121,16 +127,16 @@ def script_of(case):
     return script
 
 
-def compare_message(expected, actual, what, differences):
-    """Headers and body of an attempt or the response."""
+def compare_message(expected, actual, what, differences, here=str):
+    """Headers and body of an attempt or the response; `here` moves an expected value to this run's ports."""
     for name, value in (expected.get("headers") or {}).items():
         values = actual.values(name)
         if value is None:
             wanted = []
         elif isinstance(value, list):
-            wanted = [str(item) for item in value]
+            wanted = [here(str(item)) for item in value]
         else:
-            wanted = [str(value)]
+            wanted = [here(str(value))]
         if values != [item.encode().decode("latin-1") for item in wanted]:
             differences.append(f"{what}: header {name} is {values}, expected {wanted}")
     if "body" in expected and actual.body != expected["body"].encode():
@@ -145,6 +151,9 @@ def compare_message(expected, actual, what, differences):
     for text in expected.get("bodyContains", []):
         if text.encode() not in actual.body:
             differences.append(f"{what}: {text!r} is not in the body {actual.body!r}")
+    for text in expected.get("bodyAbsent", []):
+        if text.encode() in actual.body:
+            differences.append(f"{what}: {text!r} is in the body {actual.body!r}")
 
 
 def weir():
