@@ -1,4 +1,6 @@
-// Documents and their checks: any bytes end in resources or findings. The environment has one variable.
+// Documents, their checks and their resolution: any bytes end in a configuration or in findings. The environment has
+// one variable.
+#include "config/config.h"
 #include "config/resource.h"
 
 #include <stdlib.h>
@@ -41,7 +43,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (documents_load(&documents, &arena, &file, 1, &env, &findings))
         for (size_t i = 0; i < documents.count; i++)
             check_resource_is_whole(&documents, documents.items[i]);
-    findings_sort(&findings);
+    size_t errors = findings.error_count;
+    struct config *config = config_load(&file, 1, &env, &findings);
+    if (!config && findings.error_count == errors)
+        abort(); // refused without a word
+    config_free(config);
     arena_fini(&arena);
     arena_fini(&finding_arena);
     return 0;
