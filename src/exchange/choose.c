@@ -130,12 +130,6 @@ static bool fits(const struct exchange *x, int64_t at_us, int64_t now_us)
     return at_us <= now_us || (end == INT64_MAX ? at_us - now_us <= WAIT_MAX_US : at_us < end);
 }
 
-static bool is_panic(const struct exchange *x, size_t down, size_t all)
-{
-    uint32_t threshold = x->hit.rule->traffic.panic_threshold_percent;
-    return threshold && all && (all - down) * 100 < (size_t)threshold * all;
-}
-
 bool choose_has_next(struct exchange *x, int64_t now_us)
 {
     int64_t at_us;
@@ -143,18 +137,40 @@ bool choose_has_next(struct exchange *x, int64_t now_us)
            (pick_again(x, &at_us) != SLICE_NOT_FOUND && fits(x, at_us, now_us));
 }
 
+// Percent of the backends of a priority that are well; 0 when none of them takes traffic by weight.
+static uint32_t well_percent(const struct exchange *x, int64_t priority)
+{
+    uint32_t all = 0;
+    uint32_t well = 0;
+    for (size_t i = 0; i < x->hit.rule->ref_count; i++) {
+        const struct config_backend_ref *ref = &x->hit.rule->refs[i];
+        if (ref->priority != (uint32_t)priority || ref->weight == 0 || !ref->backend)
+            continue;
+        all++;
+        well += !x->refs[i].is_down;
+    }
+    return all ? well * 100 / all : 0;
+}
+
+// Whether all priorities together carry the load, each trusted with 1.4 times its share of healthy backends (Envoy's
+// overprovisioning factor): then the others serve for the one that is down, and no health is doubted.
+static bool has_capacity(const struct exchange *x)
+{
+    uint32_t capacity = 0;
+    for (int64_t p = next_priority(x, -1); p >= 0 && capacity < 100; p = next_priority(x, p))
+        capacity += well_percent(x, p) * 14 / 10;
+    return capacity >= 100;
+}
+
 // With too few healthy backends in a priority, health is not believed there (panic threshold).
 static void apply_panic(struct exchange *x)
 {
+    uint32_t threshold = x->hit.rule->traffic.panic_threshold_percent;
+    if (threshold == 0 || has_capacity(x))
+        return;
     for (int64_t p = next_priority(x, -1); p >= 0; p = next_priority(x, p)) {
-        size_t all = 0;
-        size_t down = 0;
-        for (size_t i = 0; i < x->hit.rule->ref_count; i++)
-            if (x->hit.rule->refs[i].priority == (uint32_t)p) {
-                all++;
-                down += x->refs[i].is_down;
-            }
-        for (size_t i = 0; is_panic(x, down, all) && i < x->hit.rule->ref_count; i++)
+        bool is_panic = well_percent(x, p) < threshold;
+        for (size_t i = 0; is_panic && i < x->hit.rule->ref_count; i++)
             if (x->hit.rule->refs[i].priority == (uint32_t)p)
                 x->refs[i].is_down = false;
     }

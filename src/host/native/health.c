@@ -280,57 +280,9 @@ static bool is_down(struct state *state, int64_t now_us)
     return now_us < until_us || !atomic_compare_exchange_strong(&state->trial_until_us, &until_us, now_us + TRIAL_US);
 }
 
-static bool counts(const struct config_backend_ref *ref)
-{
-    return ref->backend && ref->weight > 0;
-}
-
-// Percent of a priority's backends that are well; 0 when it has none.
-static unsigned well_percent(const struct health_view *view, const struct config_rule *rule, uint32_t priority)
-{
-    unsigned total = 0, well = 0;
-    for (size_t i = 0; i < rule->ref_count; i++) {
-        const struct config_backend_ref *ref = &rule->refs[i];
-        if (!counts(ref) || ref->priority != priority)
-            continue;
-        total++;
-        well += !view->is_down[ref->backend->id];
-    }
-    return total ? well * 100 / total : 0;
-}
-
-static bool is_first_of_priority(const struct config_rule *rule, size_t at)
-{
-    for (size_t i = 0; i < at; i++)
-        if (counts(&rule->refs[i]) && rule->refs[i].priority == rule->refs[at].priority)
-            return false;
-    return counts(&rule->refs[at]);
-}
-
-// Envoy's panic: when all priorities together can't carry the load (each is trusted with 1.4 times its share of
-// backends that are well), a priority below the threshold is used as if all of it were well.
-static void apply_panic(const struct health_view *view, const struct config_rule *rule)
-{
-    unsigned threshold = rule->traffic.panic_threshold_percent;
-    unsigned capacity = 0;
-    for (size_t i = 0; i < rule->ref_count && capacity < 100; i++)
-        if (is_first_of_priority(rule, i))
-            capacity += well_percent(view, rule, rule->refs[i].priority) * 14 / 10;
-    if (capacity >= 100)
-        return;
-    bool is_panic[128] = {false}; // decided on the view as it is, before any of it is changed
-    size_t count = rule->ref_count < 128 ? rule->ref_count : 128;
-    for (size_t i = 0; i < count; i++)
-        is_panic[i] = counts(&rule->refs[i]) && well_percent(view, rule, rule->refs[i].priority) < threshold;
-    for (size_t i = 0; i < count; i++)
-        if (is_panic[i])
-            view->is_down[rule->refs[i].backend->id] = 0;
-}
-
 struct backend_health health_look(struct health *health, struct health_view *view, const struct config_rule *rule,
                                   int64_t now_us)
 {
-    bool is_any_down = false;
     for (size_t i = 0; i < rule->ref_count; i++) {
         const struct config_backend *backend = rule->refs[i].backend;
         if (!backend)
@@ -338,10 +290,7 @@ struct backend_health health_look(struct health *health, struct health_view *vie
         struct state *state = &health->states[backend->id];
         view->is_down[backend->id] = is_down(state, now_us);
         view->cool_until_us[backend->id] = LOAD(state->cool_until_us);
-        is_any_down |= view->is_down[backend->id];
     }
-    if (is_any_down && rule->traffic.panic_threshold_percent)
-        apply_panic(view, rule);
     return (struct backend_health){
         .is_down = view->is_down, .cool_until_us = view->cool_until_us, .count = view->count};
 }

@@ -41,8 +41,8 @@ struct health_view {
 // False without memory.
 bool health_view_init(struct health_view *view, const struct health *health);
 void health_view_fini(struct health_view *view);
-// Brings the backends of this rule up to date (panic threshold and trials of returning backends included) and gives what
-// the exchange takes. Cost: the rule's references, not all backends.
+// Brings the backends of this rule up to date (trials of returning backends included) and gives what the exchange takes,
+// which applies the panic threshold itself. Cost: the rule's references, not all backends.
 struct backend_health health_look(struct health *health, struct health_view *view, const struct config_rule *rule,
                                   int64_t now_us);
 

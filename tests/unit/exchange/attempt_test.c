@@ -286,6 +286,24 @@ static void health_and_priorities(void **state)
     expect_backend("b");
 }
 
+// A priority that is down is not doubted while another one carries the load; when none does, all are tried.
+static void panic_comes_last(void **state)
+{
+    (void)state;
+    struct config_rule *rule = many(3);
+    rule->traffic.panic_threshold_percent = 50;
+    rule->refs[2].priority = 1;
+    compile(&f);
+    f.is_down[0] = f.is_down[1] = 1;
+    chat(&f, "{\"model\":\"m\"}");
+    expect_backend("c");
+    f.is_down[2] = 1;
+    chat(&f, "{\"model\":\"m\"}");
+    struct exchange_choice choice = next(&f);
+    assert_int_equal(choice.kind, CHOICE_BACKEND);
+    assert_int_equal(choice.ref->priority, 0);
+}
+
 static void no_policy_means_two_more_backends(void **state)
 {
     (void)state;
@@ -502,6 +520,7 @@ int main(void)
         TEST(mutations_do_not_touch_credentials),
         TEST(weights_are_shares),
         TEST(health_and_priorities),
+        TEST(panic_comes_last),
         TEST(no_policy_means_two_more_backends),
         TEST(requests_at_fault_are_final),
         TEST(one_backend_gets_a_second_connection),

@@ -26,7 +26,6 @@ static int begin(void **state)
     }
     config = (struct config){.backends = backends, .backend_count = BACKENDS};
     rule = (struct config_rule){.refs = refs, .ref_count = BACKENDS};
-    rule.traffic.panic_threshold_percent = 50;
     rule.traffic.passive = (struct config_passive_health){.is_set = true,
                                                           .interval_ms = 3000,
                                                           .base_ejection_ms = 30000,
@@ -103,7 +102,6 @@ static void most_ejections(void **state)
     (void)state;
     for (size_t i = 0; i < BACKENDS; i++)
         report(i, HEALTH_5XX, 5, S);
-    rule.traffic.panic_threshold_percent = 0;
     expect_down(S, "1100");
     rule.traffic.passive.max_ejection_percent = 10;
     health_free(health);
@@ -139,23 +137,15 @@ static void slow_return(void **state)
     expect_down(back + 37 * S, "0000");
 }
 
-static void panic(void **state)
+static void failing_checks(void **state)
 {
     (void)state;
-    health_set_checked(health, 0, false);
-    health_set_checked(health, 1, false);
-    expect_down(S, "1100"); // 50 % is not below the threshold
-    health_set_checked(health, 2, false);
-    expect_down(S, "0000");
-    // With a second priority that is well, the first needs no panic.
-    refs[3].priority = 1;
-    expect_down(S, "1110");
-    health_set_checked(health, 3, false);
-    expect_down(S, "0000");
-    rule.traffic.panic_threshold_percent = 0;
+    for (size_t i = 0; i < BACKENDS; i++)
+        health_set_checked(health, i, false);
     expect_down(S, "1111");
     health_set_checked(health, 3, true);
     expect_down(S, "1110");
+    assert_true(health_state(health, 0, S).is_failing_check);
 }
 
 static void pauses_without_policy(void **state)
@@ -209,8 +199,8 @@ static void carried_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(statuses),     TEST(thresholds), TEST(local_failures_apart),  TEST(most_ejections),
-        TEST(slow_return),  TEST(panic),      TEST(pauses_without_policy), TEST(retry_after),
+        TEST(statuses),     TEST(thresholds),     TEST(local_failures_apart),  TEST(most_ejections),
+        TEST(slow_return),  TEST(failing_checks), TEST(pauses_without_policy), TEST(retry_after),
         TEST(carried_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ static char folder[64];
 static int begin(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/weir-logsink-XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/weir-logsink-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
 

@@ -31,7 +31,7 @@ static void run(const char *format, ...)
 static int begin_all(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/weir-tls-XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/weir-tls-XXXXXX");
     arena_init(&arena, 4096, 1 << 20);
     if (!mkdtemp(folder))
         return -1;
