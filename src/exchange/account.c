@@ -70,7 +70,8 @@ static void put_latency(const struct exchange *x, struct record *record)
     const struct attempt *a = x->attempt;
     if (!a->is_event_stream || !a->first_event_us)
         return;
-    put_number(record, SLICE("token_latency_ttft"), (double)((a->first_event_us - x->client.now_us) / 1000));
+    int64_t whole_ms = (a->first_event_us - x->client.now_us) / 1000;
+    put_number(record, SLICE("token_latency_ttft"), (double)whole_ms);
     uint64_t output = record->usage.tokens[USAGE_OUTPUT];
     if (output > 1)
         put_number(record, SLICE("token_latency_itl"),
@@ -83,7 +84,7 @@ static void put_metadata(const struct exchange *x, struct record *record)
         put_text(record, SLICE("route_name"), x->route->name);
         put_text(record, SLICE("model_name_override"), final_model(x));
     }
-    if (!x->attempt || !x->endpoint)
+    if (!x->attempt || !x->endpoint || !x->hit.route)
         return;
     put_text(record, SLICE("backend_name"), x->attempt->ref->key);
     put_text(record, SLICE("ai_service_backend_name"), x->attempt->compiled->short_name);

@@ -2,7 +2,7 @@
 #include "exchange/life.h"
 
 // Longest wait for the only backends left when nothing else limits the request's time.
-#define WAIT_MAX_US (10 * 1000 * 1000LL)
+#define WAIT_MAX_US ((int64_t)10 * 1000 * 1000)
 
 // SplitMix64 (Steele, Lea, Flood 2014): good enough for weights and jitter, and one addition a draw.
 uint64_t exchange_random(struct exchange *x)

@@ -2,7 +2,7 @@
 #include "exchange/life.h"
 
 #define FIRST_BYTE_MS 60000
-#define STREAM_IDLE_MS (5 * 60 * 1000)
+#define STREAM_IDLE_MS ((int64_t)5 * 60 * 1000)
 
 static int64_t after_ms(int64_t from_us, int64_t ms)
 {

@@ -49,14 +49,14 @@ enum exchange_body_mode {
 // `content_length` is -1 when unknown (chunked) and 0 when there is no body. NULL only without memory.
 struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, const struct exchange_client *client,
                                const struct request_head *head, int64_t content_length, enum exchange_want *ret_want);
-enum exchange_body_mode exchange_body_mode(const struct exchange *exchange);
+enum exchange_body_mode exchange_body_mode(const struct exchange *x);
 // Memory to receive body bytes into without a copy, at least 1 byte, or {NULL, 0} when the limit is reached. Optional.
 // Bytes put there are committed by calling exchange_body with a slice that begins at that pointer.
-struct slice exchange_body_space(struct exchange *exchange, size_t wanted);
+struct slice exchange_body_space(struct exchange *x, size_t wanted);
 // A piece of the held body; `is_end` with the last (which may be empty).
-enum exchange_want exchange_body(struct exchange *exchange, struct slice piece, bool is_end);
+enum exchange_want exchange_body(struct exchange *x, struct slice piece, bool is_end);
 // The host gives up on the request before an answer began: malformed body, time limit, drain... Prepares the reply.
-enum exchange_want exchange_fail(struct exchange *exchange, enum error_code error);
+enum exchange_want exchange_fail(struct exchange *x, enum error_code error);
 
 // ---- local replies --------------------------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ struct exchange_reply {
     struct slice body;
     bool must_close; // the connection can't be used again (framing is in doubt)
 };
-const struct exchange_reply *exchange_reply(const struct exchange *exchange);
+const struct exchange_reply *exchange_reply(const struct exchange *x);
 
 // ---- choosing a backend ---------------------------------------------------------------------------------------
 
@@ -91,8 +91,7 @@ struct exchange_choice {
 };
 
 // Picks by priority, weight, health and what was tried (S7).
-struct exchange_choice exchange_next_backend(struct exchange *exchange, int64_t now_us,
-                                             const struct backend_health *health);
+struct exchange_choice exchange_next_backend(struct exchange *x, int64_t now_us, const struct backend_health *health);
 
 // ---- attempts -------------------------------------------------------------------------------------------------
 
@@ -108,7 +107,7 @@ struct attempt_request {
 
 // Builds the request for this backend from the untouched original. NULL: exchange_reply() is ready (untranslatable,
 // credential missing, memory). An earlier attempt of the same exchange is gone after this call.
-struct attempt *attempt_begin(struct exchange *exchange, const struct config_backend_ref *ref, int64_t now_us);
+struct attempt *attempt_begin(struct exchange *x, const struct config_backend_ref *ref, int64_t now_us);
 const struct attempt_request *attempt_request(const struct attempt *attempt);
 // For the log: where it went. Call when connected.
 void attempt_connected(struct attempt *attempt, struct slice upstream_address, struct slice local_address);
@@ -149,25 +148,25 @@ struct attempt_verdict attempt_failed(struct attempt *attempt, enum error_code w
 // The moment at which the host must act if nothing happened by then, and the error to report by attempt_failed (or
 // exchange_fail when no attempt is under way): first byte, stream idle, total. INT64_MAX: none. Coarse: check every 50 ms.
 // Connect and client-side times (head, body, send, keep-alive) are the host's own.
-int64_t exchange_deadline_us(const struct exchange *exchange, enum error_code *ret_error);
+int64_t exchange_deadline_us(const struct exchange *x, enum error_code *ret_error);
 
 // ---- end ------------------------------------------------------------------------------------------------------
 
 enum exchange_end { END_COMPLETE, END_CLIENT_GONE, END_CUT, END_DRAINED, END_SEND_TIMEOUT };
 
 // Accounts and fills the record; may be called in any state. The record lives until exchange_free.
-const struct record *exchange_close(struct exchange *exchange, enum exchange_end how, int64_t now_us,
-                                    uint64_t bytes_received, uint64_t bytes_sent);
-void exchange_free(struct exchange *exchange);
+const struct record *exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
+                                    uint64_t bytes_sent);
+void exchange_free(struct exchange *x);
 
 // ---- what hosts and tools may ask -----------------------------------------------------------------------------
 
-const struct config_rule *exchange_rule(const struct exchange *exchange);
-const struct config_listener *exchange_listener(const struct exchange *exchange);
-struct snapshot *exchange_snapshot(const struct exchange *exchange);
-struct slice exchange_request_id(const struct exchange *exchange);
-struct slice exchange_step_name(const struct exchange *exchange);
+const struct config_rule *exchange_rule(const struct exchange *x);
+const struct config_listener *exchange_listener(const struct exchange *x);
+struct snapshot *exchange_snapshot(const struct exchange *x);
+struct slice exchange_request_id(const struct exchange *x);
+struct slice exchange_step_name(const struct exchange *x);
 // What a client or the log sees as the request's fields now: lifted headers included.
-const struct fields *exchange_fields(const struct exchange *exchange);
+const struct fields *exchange_fields(const struct exchange *x);
 
 #endif

@@ -3,10 +3,10 @@
 
 #include "http/media_type.h"
 
-#define FIRST_BLOCK_BYTES 4096                 // holds what most requests need
-#define NEXT_BLOCK_BYTES 1024                  // small, so that an open stream holds little more than it uses
-#define EXCHANGE_MAX_BYTES (32U * 1024 * 1024) // the arena's ceiling; the body is held apart
-#define PLAIN_HELD_BYTES (64 * 1024)           // plain routes hold bodies up to here, so that they can retry
+#define FIRST_BLOCK_BYTES 4096                        // holds what most requests need
+#define NEXT_BLOCK_BYTES 1024                         // small, so that an open stream holds little more than it uses
+#define EXCHANGE_MAX_BYTES ((size_t)32 * 1024 * 1024) // the arena's ceiling; the body is held apart
+#define PLAIN_HELD_BYTES ((int64_t)64 * 1024)         // plain routes hold bodies up to here, so that they can retry
 
 struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, const struct exchange_client *client,
                                const struct request_head *head, int64_t content_length, enum exchange_want *ret_want)
@@ -54,7 +54,7 @@ static enum step admit_plain(struct exchange *x)
     x->endpoint = NULL;
     x->is_body_whole = x->content_length == 0;
     x->mode = x->content_length >= 0 && x->content_length <= PLAIN_HELD_BYTES ? BODY_HELD : BODY_STREAMED;
-    x->body_limit = PLAIN_HELD_BYTES;
+    x->body_limit = (size_t)PLAIN_HELD_BYTES;
     return x->mode == BODY_HELD && x->content_length > 0 ? STEP_BODY : STEP_LIFT;
 }
 
@@ -110,7 +110,7 @@ enum step step_admit(struct exchange *x)
 
 // ---- the body -------------------------------------------------------------------------------------------------
 
-#define RESERVE_AT_ONCE_BYTES (256U * 1024) // of an announced body; more only as it comes
+#define RESERVE_AT_ONCE_BYTES ((size_t)256 * 1024) // of an announced body; more only as it comes
 
 struct slice exchange_body_space(struct exchange *x, size_t wanted)
 {

@@ -31,7 +31,7 @@ static bool end_reply(struct exchange *x)
            (length.ptr && fields_add(&x->reply.head.fields, &x->arena, SLICE("content-length"), length));
 }
 
-#define DRAIN_BYTES (64 * 1024) // of an unread body that is cheaper to read than a connection to make anew
+#define DRAIN_BYTES ((int64_t)64 * 1024) // of an unread body that is cheaper to read than a connection to make anew
 
 // Whether what is left of the request makes the connection useless.
 static bool must_close(const struct exchange *x, enum error_code error)

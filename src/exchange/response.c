@@ -2,7 +2,7 @@
 #include "exchange/life.h"
 #include "http/media_type.h"
 
-#define EVENT_MAX_BYTES (1024 * 1024) // S11
+#define EVENT_MAX_BYTES ((size_t)1024 * 1024) // S11
 
 // ---- the head -------------------------------------------------------------------------------------------------
 

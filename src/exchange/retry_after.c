@@ -1,7 +1,7 @@
 // The retry-after field of an answer (RFC 9110 section 10.2.3).
 #include "exchange/life.h"
 
-#define RETRY_AFTER_MAX_S (24 * 3600)
+#define RETRY_AFTER_MAX_S ((int64_t)24 * 3600)
 
 // Days since 1970-01-01 in the proleptic Gregorian calendar (Hinnant, days_from_civil).
 static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)

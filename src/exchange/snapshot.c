@@ -1,7 +1,7 @@
 // A snapshot's birth, sharing and end, and what hosts may ask of it.
 #include "exchange/compiled.h"
 
-#define SNAPSHOT_BLOCK_BYTES (16U * 1024)
+#define SNAPSHOT_BLOCK_BYTES ((size_t)16 * 1024)
 
 static void release(struct snapshot *snapshot)
 {

@@ -20,42 +20,42 @@ enum exchange_want exchange_run(struct exchange *x)
     return steps[x->step].want;
 }
 
-struct slice exchange_step_name(const struct exchange *exchange)
+struct slice exchange_step_name(const struct exchange *x)
 {
-    return steps[exchange->step].name;
+    return steps[x->step].name;
 }
 
-enum exchange_body_mode exchange_body_mode(const struct exchange *exchange)
+enum exchange_body_mode exchange_body_mode(const struct exchange *x)
 {
-    return exchange->mode;
+    return x->mode;
 }
 
-const struct config_rule *exchange_rule(const struct exchange *exchange)
+const struct config_rule *exchange_rule(const struct exchange *x)
 {
-    return exchange->hit.rule;
+    return x->hit.rule;
 }
 
-const struct config_listener *exchange_listener(const struct exchange *exchange)
+const struct config_listener *exchange_listener(const struct exchange *x)
 {
-    return exchange->listener->config;
+    return x->listener->config;
 }
 
-struct snapshot *exchange_snapshot(const struct exchange *exchange)
+struct snapshot *exchange_snapshot(const struct exchange *x)
 {
-    return exchange->snapshot;
+    return x->snapshot;
 }
 
-struct slice exchange_request_id(const struct exchange *exchange)
+struct slice exchange_request_id(const struct exchange *x)
 {
-    return exchange->request_id;
+    return x->request_id;
 }
 
-const struct fields *exchange_fields(const struct exchange *exchange)
+const struct fields *exchange_fields(const struct exchange *x)
 {
-    return &exchange->fields;
+    return &x->fields;
 }
 
-const struct exchange_reply *exchange_reply(const struct exchange *exchange)
+const struct exchange_reply *exchange_reply(const struct exchange *x)
 {
-    return &exchange->reply;
+    return &x->reply;
 }

@@ -27,14 +27,14 @@ enum endpoint_stream {
 
 struct endpoint {
     enum endpoint_id id;
-    struct slice name; // "CHAT_COMPLETIONS"
-    struct slice path; // exact
-    struct slice method;
     enum endpoint_body body;
-    bool needs_model;
     enum endpoint_stream stream;
     enum usage_shape usage;
     enum endpoint_family family;
+    bool needs_model;
+    struct slice name; // "CHAT_COMPLETIONS"
+    struct slice path; // exact
+    struct slice method;
     struct slice suffix; // behind the backend's prefix: "chat/completions"
 };
 
