@@ -51,12 +51,12 @@ void cel_fault(struct cel_compile *compile, size_t at, const char *format, ...)
 {
     char text[512];
     struct slice line;
+    va_list args;
     if (compile->has_failed)
         return;
     compile->has_failed = true;
-    va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized): begun right above
     va_end(args);
     struct mark mark = place_of(compile, at, &line);
     finding_error(compile->findings, mark, "CEL: %s" SLICE_FMT, text, SLICE_ARG(line));

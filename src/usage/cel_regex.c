@@ -8,6 +8,7 @@
 
 #define MATCH_LIMIT 100000U
 #define HEAP_KIB 1024U
+#define SCRATCH_BYTES_MAX ((size_t)2 << 20) // what a match may take in all
 
 struct cel_regex {
     pcre2_code *code;
@@ -120,7 +121,7 @@ const struct cel_regex *cel_regex_new(struct arena *arena, struct slice pattern,
 bool cel_regex_find(const struct cel_regex *regex, struct cel_run *run, struct slice text, bool *ret_is_found)
 {
     struct arena scratch;
-    arena_init(&scratch, 4096, 2 * HEAP_KIB * 1024);
+    arena_init(&scratch, 4096, SCRATCH_BYTES_MAX);
     pcre2_general_context *memory = pcre2_general_context_create(take_from_arena, keep_in_arena, &scratch);
     pcre2_match_data *found = memory ? pcre2_match_data_create(1, memory) : NULL;
     int result = PCRE2_ERROR_NOMEMORY;

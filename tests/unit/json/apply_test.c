@@ -117,7 +117,8 @@ static void test_paths(void **state)
                                        SLICE_INIT("-1"),   SLICE_INIT("a.*"),
                                        SLICE_INIT("a?"),   SLICE_INIT("#"),
                                        SLICE_INIT("a|b"),  SLICE_INIT("@this"),
-                                       SLICE_INIT("a\\"),  SLICE_INIT("messages.12.role"), SLICE_INIT("a\xF8")};
+                                       SLICE_INIT("a\\"),  SLICE_INIT("messages.12.role"),
+                                       SLICE_INIT("a\xF8")};
     struct json_path path;
     struct slice why;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
