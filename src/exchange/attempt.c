@@ -158,6 +158,8 @@ struct attempt_verdict attempt_failed(struct attempt *a, enum error_code why, st
     a->piece_count = 0; // those of the last call are gone
     if (x->step == STEP_ANSWER)
         return stream_cut(a, why == ERROR_UPSTREAM_RESET ? ERROR_STREAM_CUT : why);
+    if (x->step == STEP_BACKEND) // was given up already, and another is to follow
+        return (struct attempt_verdict){.kind = ATTEMPT_RETRY};
     if (x->step != STEP_ATTEMPT)
         return (struct attempt_verdict){.kind = ATTEMPT_REPLY};
     if (retry_after_failure(x, why, now_us)) {

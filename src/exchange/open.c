@@ -158,7 +158,9 @@ enum exchange_want exchange_body(struct exchange *x, struct slice piece, bool is
 
 enum exchange_want exchange_fail(struct exchange *x, enum error_code error)
 {
-    if (x->step != STEP_REPLY && x->step != STEP_CLOSED)
+    if (x->step == STEP_ANSWER)
+        x->error = error; // an answer is on its way: no other can be sent, the log says why it ended
+    else if (x->step != STEP_REPLY && x->step != STEP_CLOSED)
         x->step = reply_error(x, error, SLICE(""));
     return exchange_run(x);
 }
