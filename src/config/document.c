@@ -1,6 +1,8 @@
 // libyaml's events to a tree of nodes. One frame on a bounded stack for each open list or map.
 #include "config/document.h"
 
+#include "config/printable.h"
+
 #include <yaml.h>
 
 // An anchor of the current document and the node that it names.
@@ -53,78 +55,6 @@ static void note_error(struct reader *reader)
 {
     reader->is_bad_document = true;
     reader->has_errors = true;
-}
-
-// ---- plain scalars: YAML 1.2.2, section 10.3.2 (core schema) ----------------------------------------------------
-
-static bool is_one_of(struct slice s, const char *const *words)
-{
-    for (; *words; words++)
-        if (slice_eq(s, slice_from_cstr(*words)))
-            return true;
-    return false;
-}
-
-static size_t skip_digits(struct slice s, size_t at)
-{
-    while (at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9')
-        at++;
-    return at;
-}
-
-static bool is_radix(struct slice s, char letter, const char *digits)
-{
-    if (s.len < 3 || s.ptr[0] != '0' || s.ptr[1] != letter)
-        return false;
-    for (size_t i = 2; i < s.len; i++)
-        if (!strchr(digits, s.ptr[i]) || s.ptr[i] == '\0')
-            return false;
-    return true;
-}
-
-// [-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?
-static enum node_type number_type(struct slice s)
-{
-    size_t at = s.len && (s.ptr[0] == '-' || s.ptr[0] == '+') ? 1 : 0;
-    size_t whole = skip_digits(s, at);
-    if (whole == s.len)
-        return whole > at ? NODE_INT : NODE_STRING;
-    size_t digits = whole - at;
-    at = whole;
-    if (s.ptr[at] == '.') {
-        size_t fraction = skip_digits(s, at + 1);
-        digits += fraction - at - 1;
-        at = fraction;
-    }
-    if (digits == 0)
-        return NODE_STRING;
-    if (at < s.len && (s.ptr[at] == 'e' || s.ptr[at] == 'E')) {
-        at++;
-        if (at < s.len && (s.ptr[at] == '-' || s.ptr[at] == '+'))
-            at++;
-        size_t exponent = skip_digits(s, at);
-        if (exponent == at)
-            return NODE_STRING;
-        at = exponent;
-    }
-    return at == s.len ? NODE_FLOAT : NODE_STRING;
-}
-
-enum node_type document_plain_type(struct slice text)
-{
-    static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
-    static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
-    static const char *const specials[] = {".inf",  ".Inf",  ".INF", "-.inf", "-.Inf", "-.INF", "+.inf",
-                                           "+.Inf", "+.INF", ".nan", ".NaN",  ".NAN",  NULL};
-    if (is_one_of(text, nulls))
-        return NODE_NULL;
-    if (is_one_of(text, bools))
-        return NODE_BOOL;
-    if (is_radix(text, 'o', "01234567") || is_radix(text, 'x', "0123456789abcdefABCDEF"))
-        return NODE_INT;
-    if (is_one_of(text, specials))
-        return NODE_FLOAT;
-    return number_type(text);
 }
 
 // ---- the tree -----------------------------------------------------------------------------------------------------
@@ -490,48 +420,7 @@ static void read_documents(struct reader *reader, struct slice text)
     }
 }
 
-// ---- bytes --------------------------------------------------------------------------------------------------------
-
-// Length of the UTF-8 sequence at `at`, of which `left` bytes are there, and its code point; 0 when it is malformed (RFC 3629, section 4).
-static size_t decode(const char *at, size_t left, uint32_t *ret_point)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char first = (unsigned char)at[0];
-    size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
-    if (len == 0 || len > left)
-        return 0;
-    uint32_t point = len == 1 ? first : first & (0x7fU >> len);
-    for (size_t i = 1; i < len; i++) {
-        if (((unsigned char)at[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | ((unsigned char)at[i] & 0x3f);
-    }
-    if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-        return 0;
-    *ret_point = point;
-    return len;
-}
-
-// c-printable of YAML 1.2.2, section 5.1.
-static bool is_printable(uint32_t point)
-{
-    if (point < 0x20 || point == 0x7f)
-        return point == '\t' || point == '\n' || point == '\r';
-    return point < 0x7f || point == 0x85 || (point >= 0xa0 && point != 0xfffe && point != 0xffff);
-}
-
-// Where the first byte stands that no YAML may have. libyaml would stop there before it gave out what stands in front.
-static size_t find_bad_byte(struct slice text)
-{
-    uint32_t point = 0;
-    for (size_t at = 0; at < text.len;) {
-        size_t len = decode(text.ptr + at, text.len - at, &point);
-        if (len == 0 || !is_printable(point))
-            return at;
-        at += len;
-    }
-    return SLICE_NOT_FOUND;
-}
+// ---- files --------------------------------------------------------------------------------------------------------
 
 // The place of a byte, and where the document that it is in begins.
 static struct mark locate(const struct reader *reader, struct slice text, size_t offset, size_t *ret_document)
@@ -556,7 +445,7 @@ static void read_file(struct reader *reader, struct slice text)
         size_t document;
         uint32_t skipped_lines = 0;
         uint32_t first_line = reader->first_line;
-        size_t bad = find_bad_byte(text);
+        size_t bad = printable_find_bad(text);
         if (bad == SLICE_NOT_FOUND) {
             read_documents(reader, text);
             return;
