@@ -81,7 +81,7 @@ void resolve_rules(struct resolver *resolver, const struct resource *resource, c
                    struct config_route *route);
 // Matches of a rule; without any the one that takes everything.
 void resolve_matches(struct resolver *resolver, const struct node *rule_node, struct config_rule *rule);
-struct config_rule_filters resolve_filters(struct resolver *resolver, const struct node *filters);
+struct config_rule_filters resolve_filters(struct resolver *resolver, const struct node *list);
 // The route's costs over those of its Gateways, per key.
 void resolve_costs(struct resolver *resolver, const struct resource *resource, const struct resource *gateway_config,
                    struct config_route *route);

@@ -118,11 +118,16 @@ bool resolve_may_refer(struct resolver *resolver, const struct resource *from, c
 
 // ---- entries --------------------------------------------------------------------------------------------------
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static struct slice trim_space(struct slice s)
 {
-    while (s.len && memchr(" \t\r\n", s.ptr[0], 4))
+    while (s.len && is_space(s.ptr[0]))
         s = slice_from(s, 1);
-    while (s.len && memchr(" \t\r\n", s.ptr[s.len - 1], 4))
+    while (s.len && is_space(s.ptr[s.len - 1]))
         s.len--;
     return s;
 }

@@ -221,7 +221,7 @@ static void add_to_listeners(struct resolver *resolver, const struct variant *va
         struct config_listener *listener = &resolver->config->listeners[variant->listeners[i]];
         size_t *cap = &resolver->sources[listener->id].route_cap;
         if (!arena_grow(resolver->arena, (void *)&listener->routes, cap, listener->route_count,
-                        sizeof *listener->routes)) {
+                        sizeof *listener->routes)) { // NOLINT(bugprone-sizeof-expression): of pointers
             resolver->has_failed = true;
             return;
         }

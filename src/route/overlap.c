@@ -389,11 +389,13 @@ static bool add_to_shape(struct analysis *analysis, struct map *by_key, struct s
     struct shape *shape = map_get(by_key, key);
     if (!shape) {
         shape = ARENA_NEW(&analysis->scratch, struct shape);
-        if (!shape || !ARENA_GROW(&analysis->scratch, shapes) || !map_put(by_key, key, shape))
+        if (!shape || !map_put(by_key, key, shape))
+            return false;
+        if (!ARENA_GROW(&analysis->scratch, shapes)) // NOLINT(bugprone-sizeof-expression): of pointers
             return false;
         shapes->items[shapes->count++] = shape;
     }
-    if (!ARENA_GROW(&analysis->scratch, &shape->entries))
+    if (!ARENA_GROW(&analysis->scratch, &shape->entries)) // NOLINT(bugprone-sizeof-expression): of pointers
         return false;
     shape->entries.items[shape->entries.count++] = entry;
     shape->has_regex |= entry->exact_count < entry->header_count;

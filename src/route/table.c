@@ -173,7 +173,7 @@ static int compare_entries(const void *a, const void *b)
 
 static bool list_add(struct arena *arena, struct entry_list *list, const struct route_entry *entry)
 {
-    if (!ARENA_GROW(arena, list))
+    if (!ARENA_GROW(arena, list)) // NOLINT(bugprone-sizeof-expression): of pointers
         return false;
     list->items[list->count++] = entry;
     return true;
