@@ -68,7 +68,7 @@ static size_t pick_untried(struct exchange *x, uint32_t priority, int64_t now_us
     for (int pass = 0; pass < 2; pass++) {
         uint64_t drawn = pass && total ? exchange_random(x) % total : 0;
         for (size_t i = 0; i < x->hit.rule->ref_count; i++) {
-            if (refs[i].priority != priority || x->refs[i].tries || x->refs[i].cool_until_us > now_us ||
+            if (refs[i].priority != priority || x->refs[i].tries || x->refs[i].avoid_until_us > now_us ||
                 !is_open(x, i, tries))
                 continue;
             if (!pass) {
@@ -187,8 +187,7 @@ static void note_health(struct exchange *x, const struct backend_health *health)
             continue;
         x->refs[i].is_down = health->is_down && health->is_down[backend->id];
         has_down |= x->refs[i].is_down;
-        if (health->cool_until_us && health->cool_until_us[backend->id] > x->refs[i].cool_until_us)
-            x->refs[i].cool_until_us = health->cool_until_us[backend->id];
+        x->refs[i].avoid_until_us = health->cool_until_us ? health->cool_until_us[backend->id] : 0;
     }
     if (has_down)
         apply_panic(x);

@@ -43,8 +43,9 @@ struct form_part {
 // What was tried of a rule's backend references.
 struct ref_state {
     uint8_t tries;
-    bool is_down; // as the host said when a backend was chosen last
-    int64_t cool_until_us;
+    bool is_down;           // as the host said when a backend was chosen last
+    int64_t avoid_until_us; // as the host said: another one first, but nobody waits for it
+    int64_t cool_until_us;  // retry-after to this very request
 };
 
 // In the order of the story rather than by size.

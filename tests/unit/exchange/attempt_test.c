@@ -281,9 +281,13 @@ static void health_and_priorities(void **state)
     assert_reply(&f, 503, "No backend is available");
     assert_slice(end_request(&f)->flags, "UH");
     memset(f.is_down, 0, sizeof f.is_down);
-    f.cool_until_us[0] = f.now_us + 1000;
+    f.cool_until_us[0] = f.now_us + 20000000;
     chat(&f, "{\"model\":\"m\"}");
     expect_backend("b");
+    // When all are to be avoided, nobody waits for it: the first one serves.
+    f.cool_until_us[1] = f.cool_until_us[2] = f.now_us + 30000000;
+    chat(&f, "{\"model\":\"m\"}");
+    expect_backend("a");
 }
 
 // A priority that is down is not doubted while another one carries the load; when none does, all are tried.
