@@ -31,11 +31,11 @@
 #define SAFE_PIPE_BYTES 4096 // PIPE_BUF: what a writable pipe takes without blocking
 
 struct logsink_channel {
-    struct logsink_channel *next; // of the sink; set once
+    _Alignas(64) _Atomic size_t head; // written by the producer; counts bytes since the start
     struct logsink *sink;
     struct output *output;
+    struct logsink_channel *next; // of the sink; set once
     unsigned worker;
-    _Alignas(64) _Atomic size_t head; // written by the producer; counts bytes since the start
     _Alignas(64) _Atomic size_t tail; // written by the writer
     char ring[RING_BYTES];
 };

@@ -15,19 +15,28 @@ static void write_metric(struct buf *out, const char *name, const char *type, co
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", name, help, name, type, name, value);
 }
 
+// A small file of /proc, NUL-terminated; empty when it can't be read.
+static void read_proc(const char *path, char *text, size_t cap)
+{
+    FILE *file = fopen(path, "re");
+    size_t len = file ? fread(text, 1, cap - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[len] = '\0';
+}
+
+// The first two figures are pages: all, and resident ones.
 static void write_memory(struct buf *out)
 {
-    unsigned long long total = 0, resident = 0;
+    char text[256], *rest;
     double page = (double)sysconf(_SC_PAGESIZE);
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
+    read_proc("/proc/self/statm", text, sizeof text);
+    double total = strtod(text, &rest);
+    double resident = strtod(rest, NULL);
+    if (rest == text)
         return;
-    int count = fscanf(file, "%llu %llu", &total, &resident);
-    fclose(file);
-    if (count != 2)
-        return;
-    write_metric(out, "process_resident_memory_bytes", "gauge", "Resident memory.", (double)resident * page);
-    write_metric(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.", (double)total * page);
+    write_metric(out, "process_resident_memory_bytes", "gauge", "Resident memory.", resident * page);
+    write_metric(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.", total * page);
 }
 
 static double seconds(struct timeval time)
@@ -63,12 +72,7 @@ static void write_start(struct buf *out)
 {
     char line[1024];
     struct timespec wall, since_boot;
-    FILE *file = fopen("/proc/self/stat", "re");
-    if (!file)
-        return;
-    size_t len = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
-    line[len] = '\0';
+    read_proc("/proc/self/stat", line, sizeof line);
     char *at = strrchr(line, ')');
     for (int field = 2; at && field < 22; field++) {
         at = strchr(at, ' ');

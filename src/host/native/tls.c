@@ -48,7 +48,8 @@ static int keep_session(SSL *ssl, SSL_SESSION *given)
     pthread_mutex_lock(&context->lock);
     if (context->session_count == SESSIONS_MAX) {
         dropped = context->sessions[0];
-        memmove(context->sessions, context->sessions + 1, (SESSIONS_MAX - 1) * sizeof *context->sessions);
+        for (size_t i = 1; i < context->session_count; i++)
+            context->sessions[i - 1] = context->sessions[i];
         context->session_count--;
     }
     context->sessions[context->session_count++] = given;
@@ -217,7 +218,7 @@ static void set_reason(struct tls_session *session, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(session->reason, sizeof session->reason, format, arguments);
+    vsnprintf(session->reason, sizeof session->reason, format, arguments); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(arguments);
     // Names out of a stranger's certificate may hold anything; the reason goes to logs.
     for (char *at = session->reason; *at; at++)
