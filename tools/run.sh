@@ -12,8 +12,8 @@ mock=$!
 build/weir run ${WEIR_OPTIONS:-} examples/quickstart.yaml &
 weir=$!
 # The first signal drains Weir and then ends the mock; a second one reaches Weir again.
-trap 'kill -TERM "$weir" 2>/dev/null' INT TERM
-trap 'kill "$weir" "$mock" 2>/dev/null' EXIT
+trap 'kill -TERM "$weir" 2>/dev/null || :' INT TERM
+trap 'kill "$weir" "$mock" 2>/dev/null || :' EXIT
 
 for _ in $(seq 1 100); do
     kill -0 "$weir" 2>/dev/null && kill -0 "$mock" 2>/dev/null || { wait "$weir"; exit 1; }
@@ -29,8 +29,11 @@ Weir serves on port $WEIR_PORT, with a mock provider behind it on port $MOCK_POR
 
 Ctrl-C ends both.
 TEXT
-status=0
-while kill -0 "$weir" 2>/dev/null; do
+# A signal ends `wait` early; what it says after that is Weir's own status.
+status=130
+while [ "$status" -gt 128 ]; do
     wait "$weir" && status=0 || status=$?
+    kill -0 "$weir" 2>/dev/null || break
 done
+wait "$weir" && status=0 || status=$?
 exit "$status"

@@ -22,6 +22,9 @@ static void add(struct findings *findings, enum finding_level level, struct mark
     if (!text || !ARENA_GROW(findings->arena, findings))
         return; // the count of errors still says that the configuration is not good
     vsnprintf(text, (size_t)len + 1, format, args);
+    for (int i = 0; i < len; i++) // one line, whatever a value of the configuration holds
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = '?';
     findings->items[findings->count++] = (struct finding){level, mark, slice_make(text, (size_t)len)};
 }
 

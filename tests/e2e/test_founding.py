@@ -64,7 +64,7 @@ def test_an_id_reaches_its_deployment_whatever_the_ages(gateway, form, ages):
             assert [attempt.backend for attempt in running.attempts] == [f"default/{name}"]
             assert "backend" not in json.loads(running.attempts[0].body)
     running.script(OK)
-    client.chat.completions.create(model=LLAMA, messages=MESSAGES, extra_headers={"user-agent": "by-name;"})
+    client.chat.completions.create(model=LLAMA, messages=MESSAGES, extra_headers={"User-Agent": "by-name;"})
     oldest = next(name for name in ages if name != "aim-qwen")
     assert [attempt.backend for attempt in running.attempts] == [f"default/{oldest}"]
     line = running.native.log_line("by-name;")
