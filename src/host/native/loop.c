@@ -92,11 +92,10 @@ void loop_io_close(struct loop_io *io, loop_io_closed *closed)
 {
     if (io->fd < 0)
         return;
-    uv_poll_stop(&io->poll); // before the descriptor goes, or the loop would watch whoever gets its number next
+    io->closed = closed;
+    uv_close((uv_handle_t *)&io->poll, on_closed); // takes it off at once: before the descriptor goes to somebody else
     close(io->fd);
     io->fd = -1;
-    io->closed = closed;
-    uv_close((uv_handle_t *)&io->poll, on_closed);
 }
 
 static void on_timer(uv_timer_t *handle)
