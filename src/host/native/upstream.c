@@ -603,6 +603,15 @@ static void on_readable(struct upstream *upstream, unsigned events)
     }
 }
 
+// Closed by the backend, or bytes that nobody asked for; but a TLS server may send tickets at any time.
+static void on_idle_event(struct upstream *upstream, unsigned events)
+{
+    char byte;
+    bool is_alive = upstream->tls && !(events & LOOP_ERROR) && read_some(upstream, &byte, 1) == NET_AGAIN;
+    if (!is_alive)
+        close_upstream(upstream);
+}
+
 static void on_event(struct loop_io *io, unsigned events)
 {
     struct upstream *upstream = (struct upstream *)(void *)io;
@@ -613,8 +622,8 @@ static void on_event(struct loop_io *io, unsigned events)
     case UPSTREAM_HANDSHAKE:
         go_on_handshake(upstream);
         return;
-    case UPSTREAM_IDLE: // closed by the backend, or bytes that nobody asked for
-        close_upstream(upstream);
+    case UPSTREAM_IDLE:
+        on_idle_event(upstream, events);
         return;
     case UPSTREAM_BUSY:
         break;
