@@ -43,7 +43,7 @@ struct slice arena_printf(struct arena *arena, const char *format, ...) __attrib
 // Makes room for one more element of an arena array that doubles as it grows (the old copy stays in the arena).
 // `items` is a pointer to the array pointer. False when refused; nothing is changed then.
 bool arena_grow(struct arena *arena, void *items, size_t *cap, size_t count, size_t item_bytes);
-#define ARENA_GROW(arena, list) \
+#define ARENA_GROW(arena, list)                                                                                        \
     arena_grow((arena), (void *)&(list)->items, &(list)->cap, (list)->count, sizeof *(list)->items)
 
 #endif

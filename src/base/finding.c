@@ -10,7 +10,8 @@ void findings_init(struct findings *findings, struct arena *arena)
     *findings = (struct findings){.arena = arena};
 }
 
-static void add(struct findings *findings, enum finding_level level, struct mark mark, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void add(struct findings *findings, enum finding_level level,
+                                                      struct mark mark, const char *format, va_list args)
 {
     if (level == FINDING_ERROR)
         findings->error_count++;

@@ -15,7 +15,10 @@ struct slice {
 // A slice of a string literal.
 #define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
 // The same for static initialisers.
-#define SLICE_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define SLICE_INIT(literal)                                                                                            \
+    {                                                                                                                  \
+        "" literal, sizeof(literal) - 1                                                                                \
+    }
 // For printf-like calls: printf(SLICE_FMT, SLICE_ARG(s)).
 #define SLICE_FMT "%.*s"
 #define SLICE_ARG(s) (int)((s).len > INT32_MAX ? INT32_MAX : (s).len), (s).ptr

@@ -8,7 +8,8 @@
 
 // ---- findings -----------------------------------------------------------------------------------------------------
 
-static void report(struct check *check, enum finding_level level, struct mark mark, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void report(struct check *check, enum finding_level level,
+                                                         struct mark mark, const char *format, va_list args)
 {
     char text[FINDING_MAX];
     vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized): started by callers

@@ -19,7 +19,7 @@ struct multipart {
     struct slice boundary;
     size_t at;
     size_t part_count;
-    bool is_ended; // the closing boundary was read
+    bool is_ended;   // the closing boundary was read
     const char *why; // MULTIPART_BAD: short English
 };
 

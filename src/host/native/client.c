@@ -596,9 +596,8 @@ static int64_t earlier(int64_t a, int64_t b)
 // The whole request, head and body, where the configuration limits that.
 static int64_t request_deadline_us(const struct client *client)
 {
-    return client->limits->request_timeout_ms > 0
-               ? client->request_since_us + client->limits->request_timeout_ms * 1000
-               : DEADLINE_NONE;
+    return client->limits->request_timeout_ms > 0 ? client->request_since_us + client->limits->request_timeout_ms * 1000
+                                                  : DEADLINE_NONE;
 }
 
 static int64_t receive_deadline_us(const struct client *client)

@@ -218,7 +218,8 @@ static void set_reason(struct tls_session *session, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(session->reason, sizeof session->reason, format, arguments); // NOLINT(clang-analyzer-valist.Uninitialized)
+    vsnprintf(session->reason, sizeof session->reason, format,
+              arguments); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(arguments);
     // Names out of a stranger's certificate may hold anything; the reason goes to logs.
     for (char *at = session->reason; *at; at++)

@@ -102,7 +102,7 @@ static void pages(void **state)
     expect("GET /ready HTTP/1.1\r\nHost: [::1]\r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n", "draining\n");
     expect("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK\r\n", "ok\n");
     expect("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-           "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4", "\nweir_test 1\n" + 1);
+           "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4", &"\nweir_test 1\n"[1]);
     expect("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "HTTP/1.1 200", "process_resident_memory_bytes ");
     expect("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200", "/metrics");
     expect("GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 503", "no configuration");
