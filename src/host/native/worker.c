@@ -320,19 +320,34 @@ bool worker_start(struct worker *worker, void (*on_end)(void *context), void *co
     return pthread_create(&worker->thread, NULL, run, worker) == 0;
 }
 
+// Puts the sockets of an order that was not yet taken before those of the order that replaces it.
+static void keep_sockets(struct worker_order *order, const struct worker_order *untaken)
+{
+    size_t count = order->socket_count + untaken->socket_count;
+    struct listen_socket *sockets =
+        untaken->socket_count ? realloc(order->sockets, count * sizeof *sockets) : order->sockets;
+    for (size_t i = 0; i < untaken->socket_count; i++) {
+        if (sockets)
+            sockets[order->socket_count++] = untaken->sockets[i];
+        else
+            close(untaken->sockets[i].fd);
+    }
+    if (sockets)
+        order->sockets = sockets;
+}
+
 static void ask(struct worker *worker, const struct worker_order *order, bool is_drain, bool is_stop)
 {
     struct worker_order untaken = {0};
     pthread_mutex_lock(&worker->mutex);
     if (order) {
-        untaken = worker->order; // sockets of an order that was not yet taken go along
+        untaken = worker->order;
         worker->order = *order;
+        keep_sockets(&worker->order, &untaken);
     }
     worker->is_drain_asked |= is_drain;
     worker->is_stop_asked |= is_stop;
     pthread_mutex_unlock(&worker->mutex);
-    for (size_t i = 0; i < untaken.socket_count; i++)
-        close(untaken.sockets[i].fd);
     free(untaken.sockets);
     generation_unref(untaken.generation);
     loop_wake_send(&worker->wake);
