@@ -117,6 +117,14 @@ static void close_connection(struct worker *worker, struct connection *connectio
     free(connection);
 }
 
+// The client is gone, or sent its last byte: either way there is nobody to stream to.
+static void hang_up(struct worker *worker, struct connection *connection)
+{
+    if (connection->is_counted)
+        atomic_fetch_add_explicit(&worker->cancelled_streams, 1, memory_order_relaxed);
+    close_connection(worker, connection);
+}
+
 static void reset_connection(struct worker *worker, struct connection *connection)
 {
     struct linger linger = {1, 0};
@@ -184,8 +192,6 @@ static void wait_to_send(struct worker *worker, struct connection *connection, b
         wake_at(worker, connection, worker->now_us + 1000);
 }
 
-static void read_again(struct worker *worker, struct connection *connection);
-
 // The whole answer is with the socket. False when the connection is gone.
 static bool end_answer(struct worker *worker, struct connection *connection)
 {
@@ -213,7 +219,7 @@ static bool flush_out(struct worker *worker, struct connection *connection, bool
     if (left.len == 0)
         return true;
     if (!send_some(connection, left, &sent)) {
-        close_connection(worker, connection);
+        hang_up(worker, connection);
         *ret_gone = true;
         return false;
     }
@@ -233,7 +239,7 @@ static bool send_made(struct worker *worker, struct connection *connection)
     size_t sent = 0;
     struct slice made = buf_slice(&worker->out);
     if (!send_some(connection, made, &sent)) {
-        close_connection(worker, connection);
+        hang_up(worker, connection);
         return false;
     }
     if (sent < made.len) {
@@ -379,14 +385,6 @@ static void read_again(struct worker *worker, struct connection *connection)
 {
     if (connection->phase == PHASE_READ && connection->in.len > 0)
         take_input(worker, connection, buf_slice(&connection->in));
-}
-
-// The client is gone, or sent its last byte: either way there is nobody to stream to.
-static void hang_up(struct worker *worker, struct connection *connection)
-{
-    if (connection->is_counted)
-        atomic_fetch_add_explicit(&worker->cancelled_streams, 1, memory_order_relaxed);
-    close_connection(worker, connection);
 }
 
 static void read_more(struct worker *worker, struct connection *connection)
