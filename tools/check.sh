@@ -22,17 +22,15 @@ format() {
 }
 cppcheck_all() {
     cppcheck --quiet --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j "${JOBS:-2}" \
-        --suppressions-list=tools/cppcheck-suppressions.txt -DENDPOINT_COUNT=1 -Isrc src
+        --suppressions-list=tools/cppcheck-suppressions.txt -Isrc src
 }
 tidy() {
-    # Headers are seen through the sources; the list with its reasons is .clang-tidy.
-    tools/build.sh release >/dev/null &&
-        git ls-files 'src/*.c' | xargs -r -n 4 -P "${JOBS:-2}" clang-tidy --quiet -p build 2>/dev/null
+    tools/build.sh release >/dev/null && tools/tidy.py
 }
 warnings() { # compiler, build type
-    cmake -S . -B "build/check-$1" -G Ninja -DCMAKE_C_COMPILER="$1" -DCMAKE_BUILD_TYPE="$2" -DWEIR_WERROR=ON >/dev/null &&
-        cmake --build "build/check-$1" -j "${JOBS:-2}" | tail -n 1 && return 0
-    cmake --build "build/check-$1" -j "${JOBS:-2}" -- -k 0 | grep -E 'error|warning'
+    cmake -S . -B "build/check-$1" -G Ninja -DCMAKE_C_COMPILER="$1" -DCMAKE_BUILD_TYPE="$2" -DWEIR_WERROR=ON >/dev/null || return 1
+    cmake --build "build/check-$1" -j "${JOBS:-2}" -- -k 0 >"build/check-$1.log" 2>&1 && return 0
+    grep -E ': (error|warning|fatal error):|undefined reference' "build/check-$1.log" | sort -u
     return 1
 }
 
