@@ -18,6 +18,11 @@ static enum step refuse_route(struct exchange *x)
         x->reply_param = x->pin.len ? SLICE("backend") : SLICE("model");
         return reply_error(x, ERROR_NO_ROUTE, not_found_message(x));
     }
+    if (x->listener->has_ai && endpoint_find(http_path(x->target))) { // a model endpoint, but on no host of an AI route
+        struct slice words[] = {error_info(ERROR_NO_ROUTE)->message, SLICE(" No route serves the host '"),
+                                http_host(x->authority), SLICE("'.")};
+        return reply_error(x, ERROR_NO_ROUTE, arena_join(&x->arena, words, 4));
+    }
     struct slice parts[] = {SLICE("unsupported path: "), x->target};
     return reply_error(x, ERROR_PATH_UNKNOWN, arena_join(&x->arena, parts, 2));
 }
