@@ -23,7 +23,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench/out"
 WEIR = ROOT / "build/weir"
 PROXY_CORE, LOAD_CORE = "0", "1"
-PORTS = {"direct": 18000, "nginx": 18001, "haproxy": 18002, "weir": 18003, "weir-floor": 18004, "weir-10000-routes": 18005}
 NAMES = {"direct": "direct (no proxy)", "nginx": "nginx", "haproxy": "HAProxy", "weir": "Weir, everything on", "weir-floor": "Weir, plain route",
          "weir-10000-routes": "Weir, everything on, 10,000 routes"}
 CONNECTIONS = [1, 16, 64, 256]
@@ -165,12 +164,21 @@ def spawn(core, arguments, stdout=subprocess.DEVNULL, name="process"):
     return subprocess.Popen(["taskset", "-c", core, *map(str, arguments)], stdout=stdout, stderr=errors)
 
 
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 def wait_for(port, process, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
+            time.sleep(0.1)
+            if process.poll() is None:
+                return
+            raise OSError
         except OSError:
             if process.poll() is not None:
                 sys.exit(f"bench: {process.args} ended at once; see bench/out/")
@@ -180,7 +188,7 @@ def wait_for(port, process, seconds=30):
 
 class System:
     def __init__(self, name, mock, streaming=False):
-        self.name, self.port, self.process = name, PORTS[name], None
+        self.name, self.port, self.process = name, free_port(), None
         if name == "direct":
             self.port = mock
             return
@@ -422,7 +430,7 @@ def main():
         options.seconds, options.rounds, options.connections = 1, 1, [64]
     OUT.mkdir(exist_ok=True)
     subprocess.run(["cc", "-O2", "-o", OUT / "sse_load", ROOT / "bench/sse_load.c"], check=True)
-    mock = PORTS["direct"]
+    mock = free_port()
     provider = spawn(LOAD_CORE, [WEIR, "mock", "--port", mock], name="mock")
     wait_for(mock, provider)
     report = ["# Benchmark results", "", "Written by `make bench`; [docs/performance.md](../docs/performance.md) says how it is measured and what was learned.", "", *machine(),
