@@ -352,7 +352,7 @@ static size_t connection_limit(unsigned workers)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         getrlimit(RLIMIT_NOFILE, &limit);
     size_t files = limit.rlim_cur == RLIM_INFINITY ? 1U << 20 : (size_t)limit.rlim_cur;
-    return files / 100 * 45 / workers + 1;
+    return files * 45 / 100 / workers + 1;
 }
 
 static bool init_control(struct server *server)
