@@ -24,9 +24,6 @@ cppcheck_all() {
     cppcheck --quiet --std=c11 --error-exitcode=1 --enable=warning,performance,portability --inline-suppr -j "${JOBS:-2}" \
         --suppressions-list=tools/cppcheck-suppressions.txt -Isrc src
 }
-tidy() {
-    tools/build.sh release >/dev/null && tools/tidy.py
-}
 warnings() { # compiler, build type
     cmake -S . -B "build/check-$1" -G Ninja -DCMAKE_C_COMPILER="$1" -DCMAKE_BUILD_TYPE="$2" -DWEIR_WERROR=ON >/dev/null || return 1
     cmake --build "build/check-$1" -j "${JOBS:-2}" -- -k 0 >"build/check-$1.log" 2>&1 && return 0
@@ -45,12 +42,12 @@ step format format
 step includes tools/check_includes.py
 step style tools/check_style.py
 step gcc warnings gcc Release
-step clang warnings clang Debug
+step clang warnings clang Debug # clang-tidy takes its compile commands, too
 step purity tools/check_purity.py build/check-gcc/libweir.a
 step docs tools/docs.py --check
 step reference reference
 step cppcheck cppcheck_all
-step tidy tidy
+step tidy tools/tidy.py
 [ -z "$failed" ] && { echo "check: all good"; exit 0; }
 echo "check: failed:$failed" >&2
 exit 1

@@ -21,7 +21,7 @@ def stamp_of(path):
 
 
 def check(path):
-    run = subprocess.run(["clang-tidy", "--quiet", "-p", str(ROOT / "build"), str(path)], capture_output=True, text=True, cwd=ROOT)
+    run = subprocess.run(["clang-tidy", "--quiet", "-p", str(ROOT / "build/check-clang"), str(path)], capture_output=True, text=True, cwd=ROOT)
     if run.returncode == 0:
         stamp_of(path).touch()
         return ""

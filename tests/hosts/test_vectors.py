@@ -34,13 +34,16 @@ class Host:
         self.native = Native(self.file)
 
     def restart(self):
-        self.native.stop()
+        self.end()
         self.native = Native(self.file)
 
-    def stop(self):
+    def end(self):
         status = self.native.stop()
-        self.upstreams.close()
         assert status == 0, "weir ended with %s:\n%s" % (status, "\n".join(self.native.errors[-50:]))
+
+    def stop(self):
+        self.upstreams.close()
+        self.end()
 
 
 @pytest.fixture(scope="session")
