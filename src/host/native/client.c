@@ -16,6 +16,8 @@ static void on_deadline(struct deadline *deadline, int64_t now_us);
 static void process(struct client *client, char *bytes, size_t len);
 static void begin_stream(struct client *client, const struct h1_request *request, enum error_code error);
 static void want_events(struct client *client);
+static void arm(struct client *client);
+static const struct front_ops front_ops;
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
@@ -79,6 +81,7 @@ void client_accept(struct listener *listener, int fd, const struct net_address *
         close(fd);
         return;
     }
+    client->front.ops = &front_ops;
     client->worker = worker;
     client->listener = listener;
     client->peer_text_len = (uint8_t)net_write_address(peer, client->peer_text);
@@ -95,7 +98,7 @@ void client_accept(struct listener *listener, int fd, const struct net_address *
         return;
     }
     want_events(client);
-    client_arm(client);
+    arm(client);
 }
 
 void client_drain(struct client *client)
@@ -120,9 +123,14 @@ static void want_events(struct client *client)
     loop_io_want(&client->io, events);
 }
 
-size_t client_unsent(const struct client *client)
+static struct client *client_of(struct front *front)
 {
-    return client->unsent.len;
+    return LIST_OWNER(front, struct client, front);
+}
+
+static size_t unsent(const struct front *front)
+{
+    return client_of((struct front *)(uintptr_t)front)->unsent.len;
 }
 
 static bool queue_parts(struct client *client, const struct slice *parts, size_t count, size_t skip)
@@ -160,8 +168,9 @@ static bool send_parts(struct client *client, const struct slice *parts, size_t 
     return true;
 }
 
-void client_continue(struct client *client)
+static void go_on(struct front *front)
 {
+    struct client *client = client_of(front);
     struct slice line = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
     if (client->wants_continue && client->state == CLIENT_BODY)
         send_parts(client, &line, 1); // a broken connection shows at the next read
@@ -178,8 +187,9 @@ static void count_response(struct client *client, uint16_t status)
                 1);
 }
 
-bool client_head(struct client *client, const struct response_head *head, bool has_body, int64_t body_bytes)
+static bool prepare_head(struct front *front, const struct response_head *head, bool has_body, int64_t body_bytes)
 {
+    struct client *client = client_of(front);
     struct h1_framing framing = {.body_bytes = body_bytes};
     bool is_bodiless = head->status == 204 || head->status == 304 || head->status < 200;
     if (client->state == CLIENT_BODY || client->worker->is_draining)
@@ -219,8 +229,9 @@ static bool keeps_length(struct client *client, size_t bytes, bool is_end)
     return !is_end || client->answer_left == 0;
 }
 
-bool client_send(struct client *client, const struct slice *pieces, size_t count, bool is_end)
+static bool send_pieces(struct front *front, const struct slice *pieces, size_t count, bool is_end)
 {
+    struct client *client = client_of(front);
     char line[20];
     struct slice parts[PARTS_MAX];
     size_t at = 0, bytes = 0;
@@ -277,8 +288,9 @@ static void finish_connection(struct client *client, bool is_request_read)
         linger(client);
 }
 
-void client_stream_done(struct client *client, bool is_cut)
+static void done(struct front *front, bool is_cut)
 {
+    struct client *client = client_of(front);
     bool is_request_read = client->state == CLIENT_ANSWER;
     client->stream = NULL;
     client->is_upstream_paused = false;
@@ -297,7 +309,7 @@ void client_stream_done(struct client *client, bool is_cut)
     }
     if (!client->is_processing) {
         want_events(client);
-        client_arm(client);
+        arm(client);
     }
 }
 
@@ -325,7 +337,7 @@ static void refuse(struct client *client, enum error_code error)
     client->is_keep_alive = false;
     client->is_head_request = false;
     client->state = CLIENT_BODY; // nothing of what follows is read as a request
-    if (!client_head(client, &head, true, len) || !client_send(client, &piece, 1, true))
+    if (!prepare_head(&client->front, &head, true, len) || !send_pieces(&client->front, &piece, 1, true))
         client_close(client);
     else
         finish_connection(client, false);
@@ -372,7 +384,7 @@ static void open_stream(struct client *client, const struct h1_request *request,
     client->limits = &listener->client;
     if (client->limits->is_keep_alive_off)
         client->is_keep_alive = false;
-    client->stream = stream_open(client, listener->id, request, &want);
+    client->stream = stream_open(client, &client->front, listener->id, request, &want);
     if (!client->stream) {
         refuse(client, ERROR_OVERLOADED);
         return;
@@ -497,12 +509,13 @@ static void process(struct client *client, char *bytes, size_t len)
         buf_init(&client->held, CLIENT_HELD_BYTES + WORKER_READ_BYTES);
     }
     want_events(client);
-    client_arm(client);
+    arm(client);
 }
 
 // The stream takes body bytes again, or is at an end: the kept bytes first.
-void client_resume(struct client *client)
+static void resume(struct front *front)
 {
+    struct client *client = client_of(front);
     if (client->state != CLIENT_BODY || client->is_processing || !client->is_paused)
         return;
     client->is_paused = false;
@@ -566,7 +579,7 @@ static void on_writable(struct client *client)
     else if (client->unsent.len == 0 && client->state == CLIENT_LINGER)
         linger(client);
     want_events(client);
-    client_arm(client);
+    arm(client);
 }
 
 static void on_event(struct loop_io *io, unsigned events)
@@ -626,7 +639,7 @@ static int64_t send_deadline_us(const struct client *client)
     return client->unsent.len ? client->send_since_us + client->limits->send_timeout_ms * 1000 : DEADLINE_NONE;
 }
 
-void client_arm(struct client *client)
+static void arm(struct client *client)
 {
     if (client->state == CLIENT_CLOSED)
         return;
@@ -635,6 +648,27 @@ void client_arm(struct client *client)
         at_us = earlier(at_us, stream_deadline_us(client->stream));
     worker_deadline(client->worker, &client->deadline, at_us);
 }
+
+static void arm_front(struct front *front)
+{
+    arm(client_of(front));
+}
+
+static void spoil(struct front *front)
+{
+    client_of(front)->is_keep_alive = false;
+}
+
+static const struct front_ops front_ops = {
+    .go_on = go_on,
+    .head = prepare_head,
+    .send = send_pieces,
+    .unsent = unsent,
+    .done = done,
+    .resume = resume,
+    .arm = arm_front,
+    .spoil = spoil,
+};
 
 static void on_receive_timeout(struct client *client)
 {
@@ -662,5 +696,5 @@ static void on_deadline(struct deadline *deadline, int64_t now_us)
     if (client->state == CLIENT_CLOSED)
         return;
     want_events(client);
-    client_arm(client);
+    arm(client);
 }

@@ -5,10 +5,7 @@
 #include "host/native/h1_write.h"
 #include "host/native/stream.h"
 
-#define CLIENT_HELD_BYTES 65536  // unread bytes kept behind a request under way, before reading pauses
-#define CLIENT_UNSENT_HIGH 65536 // at this the upstream is paused (S11),
-#define CLIENT_UNSENT_LOW 32768  // and below this resumed
-#define CLIENT_UNSENT_MAX 262144 // never more of an answer that is still coming
+#define CLIENT_HELD_BYTES 65536 // unread bytes kept behind a request under way, before reading pauses
 
 enum client_state {
     CLIENT_IDLE,   // between requests, no byte of the next one has come
@@ -20,7 +17,8 @@ enum client_state {
 };
 
 struct client {
-    struct loop_io io; // first, so that it can be found from it
+    struct loop_io io;  // first, so that it can be found from it
+    struct front front; // for its streams
     struct worker *worker;
     struct listener *listener;
     struct list node; // in worker.clients
@@ -60,24 +58,5 @@ void client_close(struct client *client);
 bool client_refresh(struct client *client);
 // The worker drains: closes if idle, else marks the connection to end with its message.
 void client_drain(struct client *client);
-
-// ---- for streams --------------------------------------------------------------------------------------------------
-
-// Sends 100 (Continue) if the client waits for it.
-void client_continue(struct client *client);
-// Prepares a head; it goes out with the next client_send or client_flush. `body_bytes` -1: unknown. Gives false when
-// the head does not fit.
-bool client_head(struct client *client, const struct response_head *head, bool has_body, int64_t body_bytes);
-// Sends pieces of the body, with the prepared head before them. False: the client is gone.
-bool client_send(struct client *client, const struct slice *pieces, size_t count, bool is_end);
-// How many bytes wait to be sent.
-size_t client_unsent(const struct client *client);
-// The stream has ended and is freed: on to the next request, or the end of the connection. `is_cut`: the message is not
-// complete and must not look so.
-void client_stream_done(struct client *client, bool is_cut);
-// Body bytes are wanted again.
-void client_resume(struct client *client);
-// Time limits changed.
-void client_arm(struct client *client);
 
 #endif

@@ -76,17 +76,17 @@ static void end_stream(struct stream *stream, enum exchange_end end)
 
 static void finish(struct stream *stream, enum exchange_end end)
 {
-    struct client *client = stream->client;
+    struct front *front = stream->front;
     bool is_cut = !stream->is_sent_whole;
     end_stream(stream, end);
-    client_stream_done(client, is_cut);
+    front_done(front, is_cut);
 }
 
 // All is said; the exchange is closed when the client has the last byte.
 static void finish_when_sent(struct stream *stream, enum exchange_end end)
 {
     drop_upstream(stream);
-    if (client_unsent(stream->client) == 0) {
+    if (front_unsent(stream->front) == 0) {
         finish(stream, end);
         return;
     }
@@ -114,7 +114,7 @@ static bool send_pieces(struct stream *stream, const struct slice *pieces, size_
 {
     for (size_t i = 0; i < count; i++)
         stream->sent_bytes += pieces[i].len;
-    if (!client_send(stream->client, pieces, count, is_end)) {
+    if (!front_send(stream->front, pieces, count, is_end)) {
         finish(stream, END_CLIENT_GONE);
         return false;
     }
@@ -141,15 +141,14 @@ static int64_t length_of_reply(const struct exchange_reply *reply)
 static void reply(struct stream *stream)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
-    struct client *client = stream->client;
     if (stream->is_answer_begun || !reply) {
         cut(stream, NULL, 0);
         return;
     }
     if (reply->must_close)
-        client->is_keep_alive = false;
+        front_spoil(stream->front);
     stream->is_answer_begun = true;
-    if (!client_head(client, &reply->head, true, length_of_reply(reply)))
+    if (!front_head(stream->front, &reply->head, true, length_of_reply(reply)))
         cut(stream, NULL, 0);
     else if (send_pieces(stream, &reply->body, reply->body.len ? 1 : 0, true))
         finish_when_sent(stream, END_COMPLETE);
@@ -271,10 +270,10 @@ static void send_request(struct stream *stream)
     upstream_send(upstream, buf_slice(head), request->body, request->body_count,
                   slice_eq(request->method, SLICE("HEAD")), is_whole);
     if (!is_whole) {
-        client_continue(stream->client);
-        client_resume(stream->client);
+        front_continue(stream->front);
+        front_resume(stream->front);
     }
-    client_arm(stream->client);
+    front_arm(stream->front);
 }
 
 static void take_connection(struct stream *stream, bool is_fresh)
@@ -288,7 +287,7 @@ static void take_connection(struct stream *stream, bool is_fresh)
         return;
     case POOL_BEGUN:
     case POOL_WAITING:
-        client_arm(stream->client);
+        front_arm(stream->front);
         return;
     case POOL_OVERFLOW:
         counter_add(&stream->worker->counters.upstream_overflows, 1);
@@ -353,7 +352,7 @@ static void next_backend(struct stream *stream)
         stream->state = STREAM_WAIT;
         stream->wait_until_us = choice.at_us;
         stream->attempt = NULL;
-        client_arm(stream->client);
+        front_arm(stream->front);
         return;
     case CHOICE_REPLY:
         reply(stream);
@@ -410,7 +409,7 @@ static bool answer_head(struct stream *stream, const struct h1_response *respons
     if (!verdict.head) // held back: the exchange sends its own later
         return true;
     stream->is_answer_begun = true;
-    if (!client_head(stream->client, verdict.head, response->has_body || verdict.body_bytes > 0, verdict.body_bytes)) {
+    if (!front_head(stream->front, verdict.head, response->has_body || verdict.body_bytes > 0, verdict.body_bytes)) {
         cut(stream, NULL, 0);
         return false;
     }
@@ -434,14 +433,14 @@ static void answer_body(struct stream *stream, struct slice body, bool is_end)
     }
     if (!send_pieces(stream, verdict.pieces, verdict.piece_count, false))
         return;
-    size_t unsent = client_unsent(stream->client);
+    size_t unsent = front_unsent(stream->front);
     if (unsent > CLIENT_UNSENT_MAX) {
         cut(stream, NULL, 0);
         return;
     }
     if (unsent >= CLIENT_UNSENT_HIGH)
         upstream_pause(stream->upstream, true);
-    client_arm(stream->client);
+    front_arm(stream->front);
 }
 
 void stream_upstream_answer(struct stream *stream, const struct h1_response *response, struct slice body, bool is_end)
@@ -457,12 +456,12 @@ void stream_upstream_answer(struct stream *stream, const struct h1_response *res
         return;
     }
     if (send_pieces(stream, NULL, 0, false))
-        client_arm(stream->client);
+        front_arm(stream->front);
 }
 
 void stream_upstream_drained(struct stream *stream)
 {
-    client_resume(stream->client);
+    front_resume(stream->front);
 }
 
 void stream_resume(struct stream *stream)
@@ -473,8 +472,8 @@ void stream_resume(struct stream *stream)
 
 // ---- from the client ----------------------------------------------------------------------------------------------
 
-struct stream *stream_open(struct client *client, size_t listener_id, const struct h1_request *request,
-                           enum exchange_want *ret_want)
+struct stream *stream_open(struct client *client, struct front *front, size_t listener_id,
+                           const struct h1_request *request, enum exchange_want *ret_want)
 {
     struct worker *worker = client->worker;
     struct stream *stream = calloc(1, sizeof *stream);
@@ -488,7 +487,7 @@ struct stream *stream_open(struct client *client, size_t listener_id, const stru
         .random = worker_random(worker),
         .random2 = worker_random(worker),
     };
-    stream->client = client;
+    stream->front = front;
     stream->worker = worker;
     stream->pools = worker->pools;
     stream->exchange = exchange_open(worker->generation->snapshot, listener_id, &who, &request->head,
@@ -513,7 +512,7 @@ void stream_start(struct stream *stream, enum exchange_want want)
     switch (want) {
     case EXCHANGE_WANT_BODY:
         stream->state = STREAM_BODY;
-        client_continue(stream->client);
+        front_continue(stream->front);
         return;
     case EXCHANGE_WANT_BACKEND:
         next_backend(stream);

@@ -3,6 +3,7 @@
 #define WEIR_HOST_NATIVE_STREAM_H
 
 #include "exchange/exchange.h"
+#include "host/native/front.h"
 #include "host/native/h1.h"
 #include "host/native/pool.h"
 
@@ -17,7 +18,7 @@ enum stream_state {
 };
 
 struct stream {
-    struct client *client;
+    struct front *front; // the client
     struct worker *worker;
     struct pools *pools;
     struct exchange *exchange;
@@ -44,12 +45,13 @@ struct stream {
 
 // ---- from the client's connection ---------------------------------------------------------------------------------
 
-// Opens the exchange for a parsed head. NULL: no memory.
-struct stream *stream_open(struct client *client, size_t listener_id, const struct h1_request *request,
-                           enum exchange_want *ret_want);
-// Goes on as the exchange said at open; call once, after client->stream is set.
+// Opens the exchange for a parsed head that came over the connection `client`; `front` is whom to answer. NULL: no
+// memory.
+struct stream *stream_open(struct client *client, struct front *front, size_t listener_id,
+                           const struct h1_request *request, enum exchange_want *ret_want);
+// Goes on as the exchange said at open; call once, after the front knows the stream.
 void stream_start(struct stream *stream, enum exchange_want want);
-// Whether body bytes may be given now; if not, the client stops reading until client_resume.
+// Whether body bytes may be given now; if not, the client stops reading until front_resume.
 bool stream_takes_body(const struct stream *stream);
 void stream_body(struct stream *stream, struct slice piece, bool is_end);
 // The request can't be completed: malformed body, time limit.
