@@ -133,8 +133,8 @@ struct config_retry {
     bool is_set; // a policy says it; else S7's defaults apply
     uint32_t num_retries;
     uint32_t attempts_per_priority; // 0: not set
-    uint32_t triggers;              // enum config_retry_trigger
-    const uint16_t *codes;
+    uint32_t triggers;              // enum config_retry_trigger; 0: nothing is retried
+    const uint16_t *codes;          // none: S7's
     size_t code_count;
     int64_t per_try_timeout_ms; // 0: none
     int64_t backoff_base_ms;

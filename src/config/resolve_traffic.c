@@ -39,23 +39,16 @@ static uint16_t *read_statuses(struct resolver *resolver, const struct node *lis
     return statuses;
 }
 
-// Without retryOn 503 is retried; with it only what it names. Codes need the trigger retriable-status-codes, which stands
-// among the defaults.
+// Without triggers: S7's own, which the codes belong to. With them only what they name, which may be nothing at all: codes
+// need the trigger retriable-status-codes then. No codes stand for S7's, which the exchange knows.
 static void read_retry_on(struct resolver *resolver, const struct node *retry_on, struct config_retry *retry)
 {
-    static const uint16_t when_absent[] = {503};
+    static const uint32_t when_absent = RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_STATUS_CODES;
     const struct node *names = node_get(retry_on, SLICE("triggers"));
-    retry->triggers = node_count(names) ? 0 : (uint32_t)(RETRY_CONNECT_FAILURE | RETRY_STATUS_CODES);
+    retry->triggers = node_count(names) ? 0 : when_absent;
     for (const struct node *item = node_first(names); item; item = item->next)
         retry->triggers |= trigger_bits(node_text(item));
-    retry->codes = when_absent;
-    retry->code_count = 1;
-    if (retry_on) {
-        retry->code_count = 0;
-        retry->codes = read_statuses(resolver, node_get(retry_on, SLICE("httpStatusCodes")), &retry->code_count);
-    }
-    if (retry->code_count == 0)
-        retry->triggers &= ~(uint32_t)RETRY_STATUS_CODES;
+    retry->codes = read_statuses(resolver, node_get(retry_on, SLICE("httpStatusCodes")), &retry->code_count);
 }
 
 static struct config_retry read_retry(struct resolver *resolver, const struct node *node)

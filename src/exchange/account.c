@@ -24,7 +24,8 @@ static bool has_key(const struct record *record, struct slice key)
 // The model that the last backend was asked for.
 static struct slice final_model(const struct exchange *x)
 {
-    return x->attempt && x->attempt->compiled->model.len ? x->attempt->compiled->model : x->model;
+    struct slice own = x->attempt && x->endpoint ? attempt_model(x->attempt) : SLICE("");
+    return own.len ? own : x->model;
 }
 
 // ---- costs ----------------------------------------------------------------------------------------------------
@@ -45,6 +46,8 @@ static void put_costs(const struct exchange *x, struct record *record)
         struct slice why;
         if (cost_eval(x->route->costs[i], &input, &value, &why))
             put_number(record, route->costs[i].key, (double)value);
+        else
+            record->failed_costs++;
     }
 }
 
@@ -126,6 +129,7 @@ static void put_request(const struct exchange *x, struct record *record)
     record->generation = x->snapshot->generation;
     record->request = &x->fields;
     record->attempts = x->attempts;
+    record->skipped_body_mutations = x->skipped_body_mutations;
 }
 
 // The request's fields as the last backend saw them, but with the lifted ones and without its credential.

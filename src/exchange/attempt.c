@@ -90,6 +90,11 @@ static bool apply_credential(struct exchange *x, struct attempt *a)
     return true;
 }
 
+struct slice attempt_model(const struct attempt *a)
+{
+    return a->exchange->endpoint->body == ENDPOINT_BODY_MULTIPART ? a->ref->model_override : a->compiled->model;
+}
+
 static bool build_model_request(struct exchange *x, struct attempt *a)
 {
     const struct config_backend *backend = a->ref->backend;
@@ -99,7 +104,7 @@ static bool build_model_request(struct exchange *x, struct attempt *a)
         reply_error(x, ERROR_ENDPOINT_UNSUPPORTED, SLICE(""));
         return false;
     } else
-        a->request.target = schema_target(x->endpoint, backend, a->compiled->model.len ? a->compiled->model : x->model,
+        a->request.target = schema_target(x->endpoint, backend, attempt_model(a).len ? attempt_model(a) : x->model,
                                           x->target, &x->arena);
     return a->request.target.ptr;
 }

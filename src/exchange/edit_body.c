@@ -190,7 +190,7 @@ static bool edit_form(struct exchange *x, struct attempt *a)
     const struct form_part *model = &x->form_model;
     const struct form_part *backend = &x->form_backend;
     bool is_backend_first = backend->is_there && backend->whole.from < model->whole.from;
-    struct slice name = a->compiled->model;
+    struct slice name = attempt_model(a);
     struct slice *pieces;
     size_t bytes;
     if (is_backend_first && !json_edit_add(&edits, backend->whole.from, backend->whole.to, SLICE("")))
@@ -227,8 +227,10 @@ bool edit_body(struct exchange *x, struct attempt *a)
     }
     if (!x->endpoint)
         return pass_body(x, a);
-    if (x->endpoint->body == ENDPOINT_BODY_MULTIPART)
-        return a->compiled->model.len || x->form_backend.is_there ? edit_form(x, a) : pass_body(x, a);
+    if (x->endpoint->body == ENDPOINT_BODY_MULTIPART) {
+        x->skipped_body_mutations += (uint32_t)(a->compiled->body.count - (a->ref->model_override.len > 0));
+        return attempt_model(a).len || x->form_backend.is_there ? edit_form(x, a) : pass_body(x, a);
+    }
     bool is_edited = x->asks_usage || a->compiled->body.count || x->members[NAME_BACKEND].type != JSON_NONE;
     return is_edited ? edit_json(x, a) : pass_body(x, a);
 }

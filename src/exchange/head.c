@@ -9,14 +9,26 @@ static enum field_class class_if(struct slice name, struct slice other, enum fie
     return slice_eq_nocase(name, other) ? class : FIELD_PLAIN;
 }
 
+// Whether the name begins so, '_' counting as '-': servers that turn fields into variables (CGI, WSGI) can't tell the
+// two apart, so that a name of ours spelt with '_' is as much a forgery as the name itself.
+static bool begins_like(struct slice name, struct slice prefix)
+{
+    if (name.len < prefix.len)
+        return false;
+    for (size_t i = 0; i < prefix.len; i++)
+        if ((name.ptr[i] == '_' ? '-' : ascii_lower(name.ptr[i])) != prefix.ptr[i])
+            return false;
+    return true;
+}
+
 // Names with "x-" in front that are known by more than their length.
 static enum field_class class_of_x(struct slice name)
 {
-    if (slice_starts_with_nocase(name, SLICE("x-ai-eg-")))
+    if (begins_like(name, SLICE("x-ai-eg-")))
         return slice_eq_nocase(name, SLICE("x-ai-eg-backend")) ? FIELD_PIN : FIELD_DROPPED;
     if (slice_starts_with_nocase(name, SLICE("x-aigw-")))
         return FIELD_OVERRIDE;
-    if (slice_starts_with_nocase(name, SLICE("x-gateway-destination-endpoint")))
+    if (begins_like(name, SLICE("x-aigw-")) || begins_like(name, SLICE("x-gateway-destination-endpoint")))
         return FIELD_DROPPED;
     switch (name.len) {
     case 9:

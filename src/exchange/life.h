@@ -108,6 +108,7 @@ struct exchange {
     struct ref_state *refs;
     struct attempt *attempt; // the newest
     uint32_t attempts;
+    uint32_t skipped_body_mutations; // on forms
     uint32_t retries_left;
     bool is_retry_barred; // by the host's budget, when a backend was chosen last
     bool is_exhausted;    // a retry was due and none was left: URX
@@ -213,6 +214,9 @@ int64_t retry_after_us(const struct fields *fields, int64_t unix_us);
 
 // The body for this attempt as pieces. False: the reply is ready.
 bool edit_body(struct exchange *x, struct attempt *a);
+// The model that this backend is asked for on a model endpoint where it is another than the client's; else empty. Forms
+// know modelNameOverride alone (S6).
+struct slice attempt_model(const struct attempt *a);
 // The header and host filters of a plain route, on the attempt's request.
 bool plain_build(struct exchange *x, struct attempt *a);
 // The response filters of a plain route.

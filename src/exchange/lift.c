@@ -180,14 +180,16 @@ static enum step lift_pin(struct exchange *x)
     return STEP_ROUTE;
 }
 
-static bool add_lifted(struct exchange *x)
+static bool add_model(struct exchange *x)
 {
-    if (x->model.len && !(head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-model"), x->model) &&
-                          head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-model-log"), x->model)))
-        return false;
-    if (x->pin.len && !head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-backend"), x->pin))
-        return false;
-    return head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-original-path"), x->target);
+    return !x->model.len || (head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-model"), x->model) &&
+                             head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-model-log"), x->model));
+}
+
+static bool add_pin(struct exchange *x)
+{
+    return (!x->pin.len || head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-backend"), x->pin)) &&
+           head_add(x, FIELD_INTERNAL, SLICE("x-ai-eg-original-path"), x->target);
 }
 
 enum step step_lift(struct exchange *x)
@@ -195,9 +197,11 @@ enum step step_lift(struct exchange *x)
     enum step next = STEP_ROUTE;
     if (x->endpoint)
         next = x->endpoint->body == ENDPOINT_BODY_MULTIPART ? lift_form(x) : lift_json(x);
+    if (next == STEP_ROUTE && !add_model(x)) // before the pin is judged: the log has the model either way (S3)
+        next = reply_error(x, ERROR_INTERNAL, SLICE(""));
     if (next == STEP_ROUTE)
         next = lift_pin(x);
-    if (next == STEP_ROUTE && !add_lifted(x))
+    if (next == STEP_ROUTE && !add_pin(x))
         next = reply_error(x, ERROR_INTERNAL, SLICE(""));
     return next;
 }

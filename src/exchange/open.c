@@ -84,6 +84,18 @@ static enum step admit_models(struct exchange *x)
     return reply_error_with(x, ERROR_METHOD_NOT_ALLOWED, SLICE(""), SLICE("allow"), SLICE("GET, HEAD"));
 }
 
+// The path of a model endpoint is one, unless no AI route serves the host and a plain route takes the request there.
+static bool is_model_endpoint(struct exchange *x)
+{
+    struct slice host = http_host(x->authority);
+    if (route_serves_models(x->listener->table, host))
+        return true;
+    struct route_request request = {
+        .method = x->method, .target = x->target, .host = host, .fields = &x->fields, .is_plain = true};
+    struct route_hit hit;
+    return x->endpoint->id != ENDPOINT_MODELS && !route_match(x->listener->table, &request, &x->arena, &hit);
+}
+
 enum step step_admit(struct exchange *x)
 {
     const struct config_client *limits = &x->listener->config->client;
@@ -91,8 +103,10 @@ enum step step_admit(struct exchange *x)
     x->is_body_needed = true;
     if (x->is_expect_unknown)
         return reply_error(x, ERROR_EXPECTATION, SLICE(""));
+    if (http_has_dot_segment(http_path(x->target)))
+        return reply_error(x, ERROR_PATH_UNSAFE, SLICE(""));
     x->endpoint = x->listener->has_ai ? endpoint_find(http_path(x->target)) : NULL;
-    if (!x->endpoint || !route_serves_models(x->listener->table, http_host(x->authority)))
+    if (!x->endpoint || !is_model_endpoint(x))
         return admit_plain(x);
     if (x->endpoint->id == ENDPOINT_MODELS)
         return admit_models(x);

@@ -37,7 +37,7 @@ static bool is_status_listed(const struct config_retry *retry, uint16_t status)
 static bool is_status_retriable(const struct exchange *x, uint16_t status)
 {
     const struct config_retry *retry = exchange_policy(x);
-    uint32_t triggers = retry->is_set && retry->triggers ? retry->triggers : (uint32_t)RETRY_STATUS_CODES;
+    uint32_t triggers = retry->is_set ? retry->triggers : (uint32_t)RETRY_STATUS_CODES;
     if (!retry->is_set && x->rule->usable_refs <= 1)
         return false;
     return ((triggers & RETRY_STATUS_CODES) && is_status_listed(retry, status)) ||
@@ -51,7 +51,7 @@ static bool is_failure_retriable(const struct exchange *x, enum error_code why)
     const struct config_retry *retry = exchange_policy(x);
     uint32_t triggers = RETRY_CONNECT_FAILURE;
     if (retry->is_set)
-        triggers = retry->triggers ? retry->triggers : (uint32_t)(RETRY_CONNECT_FAILURE | RETRY_RESET);
+        triggers = retry->triggers; // none at all when only such are named as never fire here
     else if (x->rule->usable_refs > 1)
         triggers |= RETRY_RESET;
     if (triggers & (RETRY_5XX | RETRY_GATEWAY_ERROR)) // Envoy counts these failures among them

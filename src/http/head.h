@@ -60,6 +60,9 @@ bool http_is_field_value(struct slice text);
 // Hop-by-hop by itself (RFC 9110 section 7.6.1): connection, keep-alive, proxy-connection, te, trailer,
 // transfer-encoding, upgrade. Fields that a Connection field names are the caller's to look up.
 bool http_is_hop_by_hop(struct slice name);
+// Whether some segment of the path is "." or "..", also where it is percent-encoded, stands between backslashes or has
+// parameters (";") behind it: what another server may take for a step to another folder (RFC 3986 section 5.2.4).
+bool http_has_dot_segment(struct slice path);
 // Path part of a target (what stands before the first '?').
 struct slice http_path(struct slice target);
 // Query part without the '?'; NULL pointer when there is none.

@@ -44,7 +44,9 @@ struct record {
     struct slice requested_server_name;
     struct slice route_name; // "httproute/ns/name/rule/i/match/j/host"
     uint32_t attempts;
-    uint64_t generation; // of the configuration
+    uint64_t generation;             // of the configuration
+    uint32_t skipped_body_mutations; // of attempts on multipart endpoints, which they don't reach into (S6)
+    uint32_t failed_costs;           // cost expressions that failed on this request's usage
     struct usage usage;
     struct record_metadata metadata[RECORD_METADATA_MAX];
     size_t metadata_count;

@@ -60,8 +60,11 @@ static void end_stream(struct stream *stream, enum exchange_end end)
     drop_upstream(stream);
     const struct record *record =
         exchange_close(stream->exchange, end, loop_now_us(), stream->body_bytes, stream->sent_bytes);
-    if (record)
+    if (record) {
         write_log(stream, record);
+        counter_add(&worker->counters.skipped_body_mutations, record->skipped_body_mutations);
+        counter_add(&worker->counters.failed_costs, record->failed_costs);
+    }
     counter_add(&worker->counters.bytes_received, stream->body_bytes);
     counter_add(&worker->counters.bytes_sent, stream->sent_bytes);
     counter_add(&worker->counters.open_streams, (uint64_t)-1);

@@ -481,18 +481,20 @@ static void tls(void **state)
 static void retries(void **state)
 {
     (void)state;
-    const uint32_t defaults = RETRY_CONNECT_FAILURE | RETRY_STATUS_CODES;
+    enum { defaults = RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_STATUS_CODES };
     static const struct {
         const char *spec;
         uint32_t triggers;
         size_t code_count;
         uint16_t first_code;
     } cases[] = {
-        {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {}"), 0, 1, 503},
-        {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {retryOn: {httpStatusCodes: [429, 500]}}"), 0, 2, 429},
-        // With retryOn the default code goes, and without codes their trigger means nothing.
+        {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {}"), defaults, 0, 0},
+        {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {retryOn: {httpStatusCodes: [429, 500]}}"), defaults, 2, 429},
+        // Without codes: S7's.
         {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {retryOn: {triggers: [connect-failure, retriable-status-codes]}}"),
-         RETRY_CONNECT_FAILURE, 0, 0},
+         RETRY_CONNECT_FAILURE | RETRY_STATUS_CODES, 0, 0},
+        // What never fires here retries nothing, least of all the defaults.
+        {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {retryOn: {triggers: [unavailable, cancelled]}}"), 0, 0, 0},
         {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {retryOn: {triggers: [5xx]}}"),
          RETRY_5XX | RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_TIMEOUT, 0, 0},
         {TRAFFIC("t", "HTTPRoute", "r", "", "retry: {retryOn: {triggers: [retriable-4xx]}}"), RETRY_4XX_409, 0, 0},
@@ -505,7 +507,7 @@ static void retries(void **state)
         assert_true(retry->is_set);
         assert_int_equal(retry->num_retries, 2);
         assert_int_equal(retry->attempts_per_priority, 0);
-        assert_int_equal(retry->triggers, cases[i].triggers == 0 ? defaults : cases[i].triggers);
+        assert_int_equal(retry->triggers, cases[i].triggers);
         assert_int_equal(retry->code_count, cases[i].code_count);
         if (retry->code_count)
             assert_int_equal(retry->codes[0], cases[i].first_code);

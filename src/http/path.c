@@ -1,0 +1,49 @@
+// Paths that two servers could read in two ways.
+#include "http/head.h"
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char low = ascii_lower(c);
+    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+// The byte at `*at`, percent-decoded once; `*at` goes behind it.
+static char take_byte(struct slice path, size_t *at)
+{
+    size_t i = (*at)++;
+    if (path.ptr[i] != '%' || path.len - i < 3)
+        return path.ptr[i];
+    int high = hex_digit(path.ptr[i + 1]);
+    int low = hex_digit(path.ptr[i + 2]);
+    if (high < 0 || low < 0)
+        return '%';
+    *at += 2;
+    return (char)(high * 16 + low);
+}
+
+bool http_has_dot_segment(struct slice path)
+{
+    if (slice_find(path, '.') == SLICE_NOT_FOUND && slice_find(path, '%') == SLICE_NOT_FOUND)
+        return false;
+    size_t dots = 0;           // that the segment consists of so far
+    bool is_dots_only = false; // the first segment begins behind the first '/'
+    bool has_parameters = false;
+    for (size_t at = 0; at < path.len;) {
+        char c = take_byte(path, &at);
+        if (c == '/' || c == '\\') {
+            if (is_dots_only && (dots == 1 || dots == 2))
+                return true;
+            dots = 0;
+            is_dots_only = true;
+            has_parameters = false;
+        } else if (c == ';') {
+            has_parameters = true;
+        } else if (!has_parameters) {
+            dots += c == '.';
+            is_dots_only = is_dots_only && c == '.';
+        }
+    }
+    return is_dots_only && (dots == 1 || dots == 2);
+}
