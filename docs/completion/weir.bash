@@ -7,10 +7,11 @@ _weir() {
     fi
     local options=""
     case $command in
-    run) options="--address --workers --admin-port --log-level --port-offset --drain-time" ;;
+    run) options="--address --workers --admin-port --log-level --port-offset --drain-time --mock" ;;
     check) options="--json" ;;
-    explain) options="--json --path -X -H -d" ;;
-    mock) options="--port --latency --tokens --rate" ;;
+    explain) options="--request --path --header --data --listener --json" ;;
+    test) options="--case --verbose" ;;
+    mock) options="--port --address --latency --tokens --rate --chunk --fail --workers" ;;
     help) options="run check explain test mock version" ;;
     esac
     if [[ $current == -* || $command == help ]]; then

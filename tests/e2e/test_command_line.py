@@ -54,6 +54,16 @@ def test_version():
     assert run.returncode == 0 and re.search(r"\d+\.\d+\.\d+", run.stdout)
 
 
+@pytest.mark.parametrize("command", ["run", "check", "explain", "test", "mock"])
+def test_man_page_and_completion_name_every_option(command):
+    page = (ROOT / "docs/man/weir.1").read_text().replace("\\-", "-").split(f".SS weir {command}")[1].split("\n.SS ")[0]
+    completion = re.search(rf"^    {command}\) options=\"(.*)\"", (ROOT / "docs/completion/weir.bash").read_text(), re.M).group(1)
+    options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", weir("help", command).stdout, re.M)) - {"--help"}
+    assert options and options == set(completion.split())
+    for option in options:
+        assert option in page, f"{option} is not in the man page"
+
+
 def test_explain_names_the_winner_and_masks_secrets():
     run = weir("explain", EXAMPLES / "gcp-provisioned-throughput.yaml", "--path", "/v1/chat/completions",
                "-H", "content-type: application/json", "-d", '{"model":"gemini-2.5-pro"}')
