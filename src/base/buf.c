@@ -48,21 +48,6 @@ bool buf_reserve(struct buf *buf, size_t more)
     return true;
 }
 
-bool buf_append(struct buf *buf, struct slice s)
-{
-    if (!buf_reserve(buf, s.len))
-        return false;
-    if (s.len)
-        memcpy(buf->ptr + buf->len, s.ptr, s.len);
-    buf->len += s.len;
-    return true;
-}
-
-bool buf_append_byte(struct buf *buf, char byte)
-{
-    return buf_append(buf, slice_make(&byte, 1));
-}
-
 bool buf_append_u64(struct buf *buf, uint64_t value)
 {
     char digits[20];

@@ -21,8 +21,24 @@ void buf_reset(struct buf *buf);
 // Makes room for `more` bytes behind the content. False past the ceiling or without memory.
 bool buf_reserve(struct buf *buf, size_t more);
 // Each append is whole or not at all; a refused one gives false and sets has_failed.
-bool buf_append(struct buf *buf, struct slice s);
-bool buf_append_byte(struct buf *buf, char byte);
+static inline bool buf_append(struct buf *buf, struct slice s)
+{
+    if (s.len > buf->cap - buf->len && !buf_reserve(buf, s.len))
+        return false;
+    if (s.len)
+        memcpy(buf->ptr + buf->len, s.ptr, s.len);
+    buf->len += s.len;
+    return true;
+}
+
+static inline bool buf_append_byte(struct buf *buf, char byte)
+{
+    if (buf->len == buf->cap && !buf_reserve(buf, 1))
+        return false;
+    buf->ptr[buf->len++] = byte;
+    return true;
+}
+
 bool buf_append_u64(struct buf *buf, uint64_t value);
 bool buf_append_i64(struct buf *buf, int64_t value);
 // Formatted text (C locale). Not for the request path.

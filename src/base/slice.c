@@ -21,20 +21,18 @@ static uint64_t load8(const char *at)
 }
 
 // Most calls compare field names, of which many share a length: eight bytes a step, the last step overlaps.
-bool slice_eq_nocase(struct slice a, struct slice b)
+bool slice_eq_nocase_bytes(const char *a, const char *b, size_t len)
 {
-    if (a.len != b.len)
-        return false;
-    if (a.len < 8) {
-        for (size_t i = 0; i < a.len; i++)
-            if (ascii_lower(a.ptr[i]) != ascii_lower(b.ptr[i]))
+    if (len < 8) {
+        for (size_t i = 0; i < len; i++)
+            if (ascii_lower(a[i]) != ascii_lower(b[i]))
                 return false;
         return true;
     }
-    for (size_t i = 0; i < a.len - 8; i += 8)
-        if (lower8(load8(a.ptr + i)) != lower8(load8(b.ptr + i)))
+    for (size_t i = 0; i < len - 8; i += 8)
+        if (lower8(load8(a + i)) != lower8(load8(b + i)))
             return false;
-    return lower8(load8(a.ptr + a.len - 8)) == lower8(load8(b.ptr + b.len - 8));
+    return lower8(load8(a + len - 8)) == lower8(load8(b + len - 8));
 }
 
 bool slice_starts_with_nocase(struct slice s, struct slice prefix)

@@ -81,8 +81,18 @@ static inline char ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-// ASCII case-insensitive comparison, for header names, host names and the like.
-bool slice_eq_nocase(struct slice a, struct slice b);
+// The rest of slice_eq_nocase: both have this length, which is not 0.
+bool slice_eq_nocase_bytes(const char *a, const char *b, size_t len);
+
+// ASCII case-insensitive comparison, for header names, host names and the like. Most comparisons fail, and most of these
+// by the length or the first byte: that is seen without a call.
+static inline bool slice_eq_nocase(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    return a.len == 0 || (((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && slice_eq_nocase_bytes(a.ptr, b.ptr, a.len));
+}
+
 bool slice_starts_with_nocase(struct slice s, struct slice prefix);
 // <0, 0, >0 by bytes; a shorter prefix sorts first.
 int slice_cmp(struct slice a, struct slice b);

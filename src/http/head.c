@@ -116,6 +116,37 @@ bool http_is_token(struct slice text)
     return text.len > 0;
 }
 
+// A subtraction borrows from the next byte only where it found a control byte, so there is no false alarm but for bytes
+// above 0x7f, which are looked at one by one.
+static bool has_suspect(uint64_t bytes)
+{
+    const uint64_t ones = 0x0101010101010101U, highs = ones << 7;
+    uint64_t del = bytes ^ ones * 0x7f;
+    return ((bytes | (bytes - ones * 0x20) | (del - ones)) & highs) != 0;
+}
+
+static bool has_control_byte(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+bool http_has_control_byte(struct slice text)
+{
+    while (text.len >= 8) {
+        uint64_t bytes;
+        memcpy(&bytes, text.ptr, sizeof bytes);
+        if (has_suspect(bytes) && has_control_byte(slice_sub(text, 0, 8)))
+            return true;
+        text = slice_from(text, 8);
+    }
+    return has_control_byte(text);
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -123,11 +154,8 @@ static bool is_blank(char c)
 
 bool http_is_field_value(struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
+    if (http_has_control_byte(text))
+        return false;
     return text.len == 0 || (!is_blank(text.ptr[0]) && !is_blank(text.ptr[text.len - 1]));
 }
 

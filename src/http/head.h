@@ -57,6 +57,8 @@ bool fields_copy(const struct fields *from, struct arena *arena, size_t extra, s
 bool http_is_token(struct slice text);
 // A field value as we are willing to pass it: no control bytes except HTAB, no blank at either end.
 bool http_is_field_value(struct slice text);
+// A byte that no field value may have, and that could end a line somewhere else: control bytes except HTAB.
+bool http_has_control_byte(struct slice text);
 // Hop-by-hop by itself (RFC 9110 section 7.6.1): connection, keep-alive, proxy-connection, te, trailer,
 // transfer-encoding, upgrade. Fields that a Connection field names are the caller's to look up.
 bool http_is_hop_by_hop(struct slice name);

@@ -1,4 +1,5 @@
 // Walking inside text that a scan has validated. On other text nothing is promised but to stay inside it.
+#include "json/find.h"
 #include "json/reader.h"
 
 enum json_type json_type_of(unsigned char first)
@@ -24,21 +25,30 @@ enum json_type json_type_of(unsigned char first)
     }
 }
 
-static const unsigned char *string_end(json_string_fn *read_string, const unsigned char *at, const unsigned char *end)
+// Behind the closing quote of the string that begins at `at`. The scan has seen to what stands in it: only the first
+// quote that is not escaped is looked for.
+static const unsigned char *string_end(const unsigned char *at, const unsigned char *end)
 {
-    struct json_reader reader = {.start = at, .end = end};
-    const unsigned char *quote = read_string(&reader, at + 1);
-    return quote ? quote + 1 : end;
+    at++;
+    while (at < end) {
+        size_t found = json_find_in_string(slice_make((const char *)at, (size_t)(end - at)));
+        if (found == SLICE_NOT_FOUND)
+            return end;
+        at += found;
+        if (*at == '"')
+            return at + 1;
+        at += end - at > 1 ? 2 : 1; // over a backslash and what it escapes
+    }
+    return end;
 }
 
 static const unsigned char *container_end(const unsigned char *at, const unsigned char *end)
 {
-    json_string_fn *read_string = json_string_pick();
     size_t depth = 0;
     while (at < end) {
         unsigned char c = *at;
         if (c == '"') {
-            at = string_end(read_string, at, end);
+            at = string_end(at, end);
             continue;
         }
         at++;
@@ -60,7 +70,7 @@ const unsigned char *json_value_end(const unsigned char *at, const unsigned char
     if (at == end)
         return end;
     if (*at == '"')
-        return string_end(json_string_pick(), at, end);
+        return string_end(at, end);
     if (*at == '{' || *at == '[')
         return container_end(at, end);
     while (at < end && is_scalar_byte(*at))

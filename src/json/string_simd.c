@@ -1,6 +1,7 @@
 // Reading of string bodies 64 bytes at a time. Each block becomes a few 64-bit masks, one bit a byte; which quotes are
 // escaped is then arithmetic, not a loop (the carry trick is that of simdjson, Langdale and Lemire 2019). Blocks with
 // something rarer than text, `\"`, `\\`, `\n` and `\t` are walked byte by byte; with AVX2, text is all of UTF-8.
+#include "json/escape.h"
 #include "json/reader.h"
 
 #if defined(__x86_64__)
@@ -16,30 +17,12 @@ struct block { // bit i: byte i of the block is ...
     uint64_t broken; // where a UTF-8 sequence is seen to be wrong
 };
 
-// The bytes that a backslash escapes. *carry: the block's first byte is escaped (in), the next block's is (out).
-static inline uint64_t escaped_bytes(uint64_t backslash, uint64_t *carry)
-{
-    const uint64_t even = 0x5555555555555555;
-    uint64_t first = *carry;
-    if (!backslash) {
-        *carry = 0;
-        return first;
-    }
-    backslash &= ~first;
-    uint64_t follows = backslash << 1 | first;
-    // A run of backslashes that begins at an odd bit, plus the run itself, carries out at the run's end.
-    uint64_t odd_starts = backslash & ~even & ~follows;
-    uint64_t sums;
-    *carry = __builtin_add_overflow(odd_starts, backslash, &sums);
-    return (even ^ (sums << 1)) & follows;
-}
-
 enum block_verdict { BLOCK_PLAIN, BLOCK_CLOSES, BLOCK_RARE };
 
 // What a block means for the string. BLOCK_CLOSES: *ret_quote is the index of the closing quote.
 static inline enum block_verdict judge_block(const struct block *block, uint64_t *carry, unsigned *ret_quote)
 {
-    uint64_t escaped = escaped_bytes(block->backslash, carry);
+    uint64_t escaped = json_escaped_bytes(block->backslash, carry);
     uint64_t quote = block->quote & ~escaped;
     uint64_t inside = quote ? quote ^ (quote - 1) : UINT64_MAX; // up to the closing quote and with it
     uint64_t odd_escapes = escaped & ~(block->quote | block->backslash | block->letter);

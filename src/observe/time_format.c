@@ -24,16 +24,14 @@ static void put(struct writer *out, struct slice text)
 
 static void put_number(struct writer *out, uint64_t value, unsigned width)
 {
-    char digits[20];
-    unsigned count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value && count < sizeof digits);
-    for (; width > count; width--)
-        *out->at++ = '0';
-    while (count)
-        *out->at++ = digits[--count];
+    unsigned count = 1;
+    for (uint64_t rest = value / 10; rest; rest /= 10)
+        count++;
+    if (count < width)
+        count = width;
+    for (unsigned i = count; i-- > 0; value /= 10)
+        out->at[i] = (char)('0' + value % 10);
+    out->at += count;
 }
 
 // Howard Hinnant's days-to-civil (proleptic Gregorian calendar, any year).

@@ -38,11 +38,11 @@ static size_t find_name(const struct capture *capture)
 }
 
 // Takes in string bytes up to and with the closing quote, or all. True when the string is closed.
-static bool pass_string(struct capture *capture, struct slice *input)
+static bool pass_string(struct json_nesting *nesting, struct slice *input)
 {
     while (input->len) {
-        if (capture->is_escaped) {
-            capture->is_escaped = false;
+        if (nesting->is_escaped) {
+            nesting->is_escaped = false;
             *input = slice_from(*input, 1);
             continue;
         }
@@ -51,9 +51,9 @@ static bool pass_string(struct capture *capture, struct slice *input)
             *input = slice_from(*input, input->len);
             return false;
         }
-        capture->is_escaped = input->ptr[at] == '\\';
+        nesting->is_escaped = input->ptr[at] == '\\';
         *input = slice_from(*input, at + 1);
-        if (!capture->is_escaped)
+        if (!nesting->is_escaped)
             return true;
     }
     return false;
@@ -62,7 +62,7 @@ static bool pass_string(struct capture *capture, struct slice *input)
 static void pass_key(struct capture *capture, struct slice *input)
 {
     struct slice before = *input;
-    bool is_closed = pass_string(capture, input);
+    bool is_closed = pass_string(&capture->nesting, input);
     size_t taken = before.len - input->len;
     add_to_key(capture, slice_sub(before, 0, taken - is_closed));
     if (is_closed)
@@ -85,7 +85,7 @@ static void pass_between(struct capture *capture, struct slice *input)
         return;
     if (capture->state == CAPTURE_START && c == '{') {
         capture->state = CAPTURE_KEY;
-        capture->depth = 1;
+        capture->nesting.depth = 1;
     } else if (capture->state == CAPTURE_KEY && c == '"') {
         capture->state = CAPTURE_IN_KEY;
         capture->key_len = 0;
@@ -96,29 +96,24 @@ static void pass_between(struct capture *capture, struct slice *input)
     }
 }
 
-// Takes in bytes of a value outside its strings up to something that matters. True at the ',' or '}' that ends it, which
-// is left in the input.
-static bool pass_value(struct capture *capture, struct slice *input)
+// Takes in bytes of a value. True at the ',' or '}' that ends it, which is left in the input.
+static bool pass_value(struct json_nesting *nesting, struct slice *input)
 {
     while (input->len) {
-        size_t at = capture->depth > 1 ? json_find_bracket(*input) : 0;
-        if (at == SLICE_NOT_FOUND) {
-            *input = slice_from(*input, input->len);
-            return false;
+        if (nesting->depth > 1) {
+            *input = slice_from(*input, json_pass_nested(nesting, *input));
+            continue;
         }
-        char c = input->ptr[at];
-        *input = slice_from(*input, at);
-        if (capture->depth == 1 && (c == ',' || c == '}' || c == ']'))
+        if (nesting->is_in_string) {
+            nesting->is_in_string = !pass_string(nesting, input);
+            continue;
+        }
+        char c = input->ptr[0];
+        if (c == ',' || c == '}' || c == ']')
             return true;
         *input = slice_from(*input, 1);
-        if (c == '{' || c == '[')
-            capture->depth++;
-        else if (c == '}' || c == ']')
-            capture->depth--;
-        else if (c == '"') {
-            capture->state = CAPTURE_IN_STRING;
-            return false;
-        }
+        nesting->depth += c == '{' || c == '[';
+        nesting->is_in_string = c == '"';
     }
     return false;
 }
@@ -156,13 +151,7 @@ static bool complete_value(struct capture *capture, struct slice last, size_t *r
 static bool pass_member_value(struct capture *capture, struct slice *input, size_t *ret_index, struct slice *ret_value)
 {
     struct slice before = *input;
-    bool is_complete = false;
-    while (input->len && !is_complete) {
-        if (capture->state == CAPTURE_VALUE)
-            is_complete = pass_value(capture, input);
-        else if (pass_string(capture, input))
-            capture->state = CAPTURE_VALUE;
-    }
+    bool is_complete = pass_value(&capture->nesting, input);
     struct slice taken = slice_sub(before, 0, before.len - input->len);
     if (!is_complete) {
         if (capture->wanted != SLICE_NOT_FOUND && !buf_append(&capture->partial, taken))
@@ -179,7 +168,7 @@ bool capture_next(struct capture *capture, struct slice *input, size_t *ret_inde
     while (input->len && capture->state != CAPTURE_DONE) {
         if (capture->state == CAPTURE_IN_KEY) {
             pass_key(capture, input);
-        } else if (capture->state == CAPTURE_VALUE || capture->state == CAPTURE_IN_STRING) {
+        } else if (capture->state == CAPTURE_VALUE) {
             if (pass_member_value(capture, input, ret_index, ret_value))
                 return true;
         } else {

@@ -4,6 +4,7 @@
 #define WEIR_USAGE_CAPTURE_H
 
 #include "base/buf.h"
+#include "json/find.h"
 
 #define CAPTURE_KEY_BYTES 32
 
@@ -12,17 +13,15 @@ enum capture_state {
     CAPTURE_KEY,   // a key or its blanks are next
     CAPTURE_IN_KEY,
     CAPTURE_COLON, // behind a key
-    CAPTURE_VALUE, // a value is next or under way, outside its strings
-    CAPTURE_IN_STRING,
-    CAPTURE_DONE, // behind the object, or it was none
+    CAPTURE_VALUE, // a value is next or under way
+    CAPTURE_DONE,  // behind the object, or it was none
 };
 
 struct capture {
     const struct slice *names; // wanted, spelt plainly; static
     size_t name_count;
     enum capture_state state;
-    bool is_escaped; // the next byte of the string belongs to an escape
-    size_t depth;    // containers open, the top-level object included
+    struct json_nesting nesting; // depth: containers open, the top-level object included
     char key[CAPTURE_KEY_BYTES];
     size_t key_len;     // longer keys are none of ours: it stays beyond CAPTURE_KEY_BYTES
     size_t wanted;      // index of the name whose value is under way, or SLICE_NOT_FOUND

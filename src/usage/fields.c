@@ -69,7 +69,7 @@ static void read_count(struct field_list list, struct slice parent, struct slice
     uint64_t tokens;
     for (size_t i = 0; i < list.count; i++) {
         const struct usage_field *field = &list.fields[i];
-        if (slice_eq(field->parent, parent) && is_key(key, field->name) && json_to_u64(value, &tokens))
+        if (is_key(key, field->name) && slice_eq(field->parent, parent) && json_to_u64(value, &tokens))
             usage_set(usage, field->kind, tokens);
     }
 }

@@ -149,7 +149,7 @@ static bool queue_parts(struct client *client, const struct slice *parts, size_t
 // Sends parts, or queues them, or both. False when the client is gone.
 static bool send_parts(struct client *client, const struct slice *parts, size_t count)
 {
-    struct iovec vectors[PARTS_MAX];
+    struct iovec vectors[PARTS_MAX] __attribute__((uninitialized)); // only what is used is filled
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
         vectors[i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
@@ -233,7 +233,7 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
 {
     struct client *client = client_of(front);
     char line[20];
-    struct slice parts[PARTS_MAX];
+    struct slice parts[PARTS_MAX] __attribute__((uninitialized));
     size_t at = 0, bytes = 0;
     if (client->state == CLIENT_CLOSED)
         return false;

@@ -271,11 +271,8 @@ static bool trim_fields(struct h1_spans *spans)
     for (size_t i = 0; i < spans->field_count; i++) {
         struct field *field = &spans->fields[i];
         field->value = slice_trim(field->value);
-        for (size_t at = 0; at < field->value.len; at++) {
-            unsigned char byte = (unsigned char)field->value.ptr[at];
-            if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-                return false;
-        }
+        if (http_has_control_byte(field->value))
+            return false;
     }
     return true;
 }

@@ -34,10 +34,17 @@ void loop_fini(struct loop *loop)
     uv_loop_close(&loop->uv);
 }
 
+// The moment of the event that this thread handles, so that one event asks the clock once: OUTSIDE when it handles none,
+// UNASKED until somebody wants to know.
+#define OUTSIDE (-2)
+#define UNASKED (-1)
+static _Thread_local int64_t event_us = OUTSIDE;
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct loop_io *io = poll->data;
     unsigned told = 0;
+    event_us = UNASKED;
     if (status < 0) { // EPOLLERR: libuv has stopped the watch
         io->wanted = 0;
         told = LOOP_ERROR;
@@ -49,6 +56,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (events & UV_DISCONNECT)
         told |= LOOP_HANGUP;
     io->call(io, told);
+    event_us = OUTSIDE;
 }
 
 bool loop_io_init(struct loop *loop, struct loop_io *io, int fd, loop_io_call *call)
@@ -152,7 +160,12 @@ static int64_t clock_us(clockid_t clock)
 
 int64_t loop_now_us(void)
 {
-    return clock_us(CLOCK_MONOTONIC);
+    if (event_us >= 0)
+        return event_us;
+    int64_t now_us = clock_us(CLOCK_MONOTONIC);
+    if (event_us == UNASKED)
+        event_us = now_us;
+    return now_us;
 }
 
 int64_t loop_unix_us(void)

@@ -67,7 +67,8 @@ bool loop_wake_init(struct loop *loop, struct loop_wake *wake, void (*call)(stru
 // From any thread.
 void loop_wake_send(struct loop_wake *wake);
 
-// Monotonic microseconds and the wall clock's, the times that the exchange is given.
+// Monotonic microseconds and the wall clock's, the times that the exchange is given. While a socket's event is handled
+// the monotonic time stands still: asking for it again is free of cost.
 int64_t loop_now_us(void);
 int64_t loop_unix_us(void);
 

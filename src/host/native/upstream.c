@@ -310,7 +310,7 @@ static ssize_t read_some(struct upstream *upstream, char *bytes, size_t cap)
 static ssize_t write_some(struct upstream *upstream, const struct slice *parts, size_t count)
 {
     size_t len = 0;
-    struct iovec vectors[PARTS_MAX];
+    struct iovec vectors[PARTS_MAX] __attribute__((uninitialized)); // only what is used is filled
     if (upstream->tls) {
         enum tls_status status = tls_write(upstream->tls, parts, count, &len);
         if (len)
@@ -375,7 +375,7 @@ static void advance(struct upstream *upstream, size_t sent)
 static void send_request(struct upstream *upstream, struct slice head)
 {
     for (;;) {
-        struct slice parts[PARTS_MAX];
+        struct slice parts[PARTS_MAX] __attribute__((uninitialized));
         size_t count = gather(upstream, head, parts);
         if (count == 0) {
             upstream->body_index = upstream->body_count;

@@ -94,6 +94,14 @@ static void syntax(void **state)
     assert_false(http_is_field_value(SLICE("a\nb")));
     assert_false(http_is_field_value(slice_make("a\0b", 3)));
     assert_false(http_is_field_value(SLICE("a\x7f")));
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t place = 0; place < 19; place++) {
+            char text[] = "aaaaaaa\xff"
+                          "aaaaa\taaaaa";
+            text[place] = (char)byte;
+            bool is_bad = (byte < 0x20 && byte != '\t') || byte == 0x7f;
+            assert_int_equal(http_has_control_byte(slice_make(text, 19)), is_bad);
+        }
 }
 
 static void hop_by_hop(void **state)

@@ -250,6 +250,29 @@ static void test_writes(void **state)
     (void)state;
 }
 
+// Every byte at every place of texts of every small length: escaped exactly where it must be.
+static void test_writes_every_byte_at_every_place(void **state)
+{
+    char text[24], expected[64];
+    for (size_t len = 1; len <= sizeof text; len++)
+        for (size_t place = 0; place < len; place++)
+            for (unsigned byte = 0; byte < 0x80; byte++) {
+                bool is_escaped = byte < 0x20 || byte == '"' || byte == '\\';
+                memset(text, 'a', len);
+                text[place] = (char)byte;
+                struct buf buf;
+                buf_init(&buf, 1000);
+                assert_true(json_write_string(&buf, slice_make(text, len)));
+                assert_int_equal(buf.ptr[place + 1] == '\\', is_escaped);
+                expected[0] = expected[len + 1] = '"';
+                memcpy(expected + 1, text, len);
+                if (!is_escaped)
+                    assert_slice_equal(buf_slice(&buf), slice_make(expected, len + 2));
+                buf_fini(&buf);
+            }
+    (void)state;
+}
+
 static void test_writes_whole_or_not_at_all(void **state)
 {
     struct buf buf;
@@ -287,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_decodes),
         cmocka_unit_test(test_lone_surrogates),
         cmocka_unit_test(test_writes),
+        cmocka_unit_test(test_writes_every_byte_at_every_place),
         cmocka_unit_test(test_writes_whole_or_not_at_all),
         cmocka_unit_test(test_integers),
     };
