@@ -272,11 +272,12 @@ static void send_request(struct stream *stream)
     bool is_whole = !stream->is_streamed || stream->is_body_read;
     upstream_send(upstream, buf_slice(head), request->body, request->body_count,
                   slice_eq(request->method, SLICE("HEAD")), is_whole);
+    struct front *front = stream->front; // what it kept of the body may be the end of the stream
     if (!is_whole) {
-        front_continue(stream->front);
-        front_resume(stream->front);
+        front_continue(front);
+        front_resume(front);
     }
-    front_arm(stream->front);
+    front_arm(front);
 }
 
 static void take_connection(struct stream *stream, bool is_fresh)
