@@ -2,6 +2,7 @@
 #include "cli/load.h"
 
 #include "cli/mock.h"
+#include "cli/watched.h"
 #include "host/native/server.h"
 
 #include <arpa/inet.h>
@@ -14,6 +15,8 @@ struct serving {
     const struct slice *paths;
     size_t path_count;
     uint64_t seed;
+    struct config_env env;
+    struct watched watched;
 };
 
 static int64_t monotonic_us(void)
@@ -21,6 +24,22 @@ static int64_t monotonic_us(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static bool get_variable(void *context, struct slice name, struct slice *ret_value)
+{
+    struct serving *serving = context;
+    return serving->env.get(serving->env.context, name, ret_value);
+}
+
+static bool read_named_file(void *context, struct slice path, struct arena *arena, struct slice *ret_text)
+{
+    struct serving *serving = context;
+    *ret_text = SLICE("");
+    bool is_read = serving->env.read_file(serving->env.context, path, arena, ret_text);
+    if (is_read)
+        watched_named_file(&serving->watched, path, *ret_text);
+    return is_read;
 }
 
 // Reads everything again and compiles it; prints the findings on standard error. NULL when there was an error.
@@ -33,11 +52,14 @@ static struct snapshot *load(struct serving *serving, uint64_t generation)
     arena_init(&arena, 64 << 10, (size_t)1 << 30);
     findings_init(&findings, &arena);
     bool is_read = true;
+    watched_begin(&serving->watched);
     if (serving->path_count > 0)
         load_sources(serving->cli, serving->paths, serving->path_count, &arena, &findings, &sources);
     else
         is_read = load_from_environment(serving->cli, &arena, &sources);
-    struct config_env env = load_environment(serving->cli);
+    for (size_t i = 0; i < sources.count && serving->path_count > 0; i++)
+        watched_file(&serving->watched, sources.items[i].path, sources.items[i].text);
+    struct config_env env = {get_variable, read_named_file, serving};
     if (is_read)
         snapshot = load_snapshot(&sources, &env, generation, serving->seed, &findings);
     findings_print(serving->cli->err, &findings, false);
@@ -50,6 +72,20 @@ static enum server_reload reload(void *context, uint64_t generation, struct snap
 {
     *ret_snapshot = load(context, generation);
     return *ret_snapshot ? SERVER_RELOAD_DONE : SERVER_RELOAD_REJECTED;
+}
+
+static bool has_changed(void *context)
+{
+    struct serving *serving = context;
+    return watched_has_changed(&serving->watched);
+}
+
+static char **folders(void *context, size_t *ret_count)
+{
+    struct serving *serving = context;
+    const struct watched_names *names = watched_folders(&serving->watched);
+    *ret_count = names->count;
+    return names->items;
 }
 
 // ---- options --------------------------------------------------------------------------------------------------------
@@ -134,22 +170,27 @@ int command_run(struct cli *cli, const struct arguments *arguments)
         .started_us = monotonic_us(),
         .version = WEIR_VERSION,
         .reload = reload,
+        .has_changed = has_changed,
+        .folders = folders,
         .context = &serving,
     };
     struct mock_options mock_options;
     struct mock *mock = NULL;
     if (!read_options(cli, arguments, &options))
         return CLI_USAGE;
+    serving.env = load_environment(cli);
+    watched_init(&serving.watched, cli, serving.paths, serving.path_count);
     if (getrandom(&serving.seed, sizeof serving.seed, 0) != sizeof serving.seed)
         return CLI_FAILED;
+    int status = CLI_USAGE;
     struct snapshot *snapshot = load(&serving, 1);
-    if (!snapshot)
-        return CLI_USAGE;
-    if (!start_mock(cli, arguments, &mock_options, &mock)) {
+    if (snapshot && start_mock(cli, arguments, &mock_options, &mock)) {
+        status = server_run(snapshot, &options);
+    } else if (snapshot) {
         snapshot_unref(snapshot);
-        return CLI_FAILED;
+        status = CLI_FAILED;
     }
-    int status = server_run(snapshot, &options);
     mock_stop(mock);
+    watched_fini(&serving.watched);
     return status;
 }

@@ -1,9 +1,88 @@
 // Configurations as the workers share them.
 #include "host/native/generation.h"
 
+#include "base/map.h"
+
 #include <stdlib.h>
 
-static bool make_backend_tls(struct generation *generation, const struct config_backend *backend, struct arena *arena,
+static bool is_same_endpoint(const struct config_endpoint *a, const struct config_endpoint *b)
+{
+    return a->port == b->port && a->is_ip == b->is_ip && slice_eq(a->host, b->host) &&
+           slice_eq(a->hostname, b->hostname);
+}
+
+// All fields but the mark. A field that is added is to be compared here: a context with an old certificate must not stay.
+static bool is_same_tls(const struct config_tls *a, const struct config_tls *b)
+{
+    return a->is_enabled == b->is_enabled && slice_eq(a->sni, b->sni) && slice_eq(a->verify_name, b->verify_name) &&
+           slice_eq(a->ca_pem, b->ca_pem) && a->is_unverified == b->is_unverified && a->min_version == b->min_version;
+}
+_Static_assert(sizeof(struct config_tls) == 64 + sizeof(struct mark), "compare the new field in is_same_tls");
+
+// ---- the backends of the generation before --------------------------------------------------------------------------
+
+static struct slice key_of(const struct config_backend *backend, struct arena *arena)
+{
+    const struct slice parts[] = {backend->namespace_, SLICE("/"), backend->name};
+    return arena_join(arena, parts, 3);
+}
+
+// Gives for each backend the id that it had before, SIZE_MAX where it is new. NULL without memory.
+static size_t *match_backends(const struct config *config, const struct config *before, struct arena *arena)
+{
+    struct map ids;
+    size_t *matches = arena_alloc(arena, (config->backend_count + 1) * sizeof *matches);
+    map_init(&ids, arena, 0);
+    for (size_t i = 0; before && i < before->backend_count; i++) {
+        const struct config_backend *backend = &before->backends[i];
+        struct slice key = key_of(backend, arena);
+        if (!key.ptr || !map_put(&ids, key, (void *)(uintptr_t)backend))
+            return NULL;
+    }
+    for (size_t i = 0; matches && i < config->backend_count; i++) {
+        struct slice key = key_of(&config->backends[i], arena);
+        if (!key.ptr)
+            return NULL;
+        const struct config_backend *known = map_get(&ids, key);
+        matches[i] = known ? known->id : SIZE_MAX;
+    }
+    return matches;
+}
+
+static struct backend_load *ref_load(struct backend_load *load)
+{
+    __atomic_fetch_add(&load->references, 1, __ATOMIC_RELAXED);
+    return load;
+}
+
+static struct backend_load *new_load(void)
+{
+    struct backend_load *load = aligned_alloc(sizeof *load, sizeof *load);
+    if (load)
+        *load = (struct backend_load){.references = 1};
+    return load;
+}
+
+static void unref_load(struct backend_load *load)
+{
+    if (load && __atomic_sub_fetch(&load->references, 1, __ATOMIC_ACQ_REL) == 0)
+        free(load);
+}
+
+static struct tls_context *find_context(const struct generation *before, size_t id,
+                                        const struct config_backend *backend, const struct config_endpoint *endpoint)
+{
+    if (!before || id == SIZE_MAX || !before->tls[id])
+        return NULL;
+    const struct config_backend *old = &snapshot_config(before->snapshot)->backends[id];
+    for (size_t i = 0; i < old->endpoint_count && is_same_tls(&old->tls, &backend->tls); i++)
+        if (is_same_endpoint(&old->endpoints[i], endpoint))
+            return before->tls[id][i];
+    return NULL;
+}
+
+static bool make_backend_tls(struct generation *generation, const struct config_backend *backend,
+                             const struct generation *before, size_t id_before, struct arena *arena,
                              struct slice *ret_why)
 {
     if (!backend->tls.is_enabled)
@@ -13,7 +92,8 @@ static bool make_backend_tls(struct generation *generation, const struct config_
     for (size_t i = 0; row && i < backend->endpoint_count; i++) {
         const struct config_endpoint *endpoint = &backend->endpoints[i];
         struct slice host = endpoint->is_ip && endpoint->hostname.len ? endpoint->hostname : endpoint->host;
-        row[i] = tls_context_new(&backend->tls, host, arena, ret_why);
+        struct tls_context *known = find_context(before, id_before, backend, endpoint);
+        row[i] = known ? tls_context_ref(known) : tls_context_new(&backend->tls, host, arena, ret_why);
         if (!row[i]) {
             *ret_why = arena_printf(arena, "TLS of backend " SLICE_FMT "/" SLICE_FMT ": " SLICE_FMT,
                                     SLICE_ARG(backend->namespace_), SLICE_ARG(backend->name), SLICE_ARG(*ret_why));
@@ -28,15 +108,18 @@ static bool fill(struct generation *generation, const struct generation *before,
 {
     const struct config *config = snapshot_config(generation->snapshot);
     *ret_why = SLICE("out of memory");
-    generation->load_count = config->backend_count;
     generation->loads = calloc(config->backend_count + 1, sizeof *generation->loads);
     generation->tls = calloc(config->backend_count + 1, sizeof *generation->tls);
     generation->health = health_new(config, before ? before->health : NULL, now_us);
-    if (!generation->loads || !generation->tls || !generation->health)
+    const size_t *matches = match_backends(config, before ? snapshot_config(before->snapshot) : NULL, arena);
+    if (!generation->loads || !generation->tls || !generation->health || !matches)
         return false;
-    for (size_t i = 0; i < config->backend_count; i++)
-        if (!make_backend_tls(generation, &config->backends[i], arena, ret_why))
+    for (size_t i = 0; i < config->backend_count; i++) {
+        generation->loads[i] = matches[i] == SIZE_MAX ? new_load() : ref_load(before->loads[matches[i]]);
+        if (!generation->loads[i] ||
+            !make_backend_tls(generation, &config->backends[i], before, matches[i], arena, ret_why))
             return false;
+    }
     return true;
 }
 
@@ -63,9 +146,12 @@ struct generation *generation_ref(struct generation *generation)
     return generation;
 }
 
-static void free_tls(struct generation *generation)
+static void free_backends(struct generation *generation)
 {
     const struct config *config = snapshot_config(generation->snapshot);
+    for (size_t i = 0; generation->loads && i < config->backend_count; i++)
+        unref_load(generation->loads[i]);
+    free(generation->loads);
     for (size_t i = 0; generation->tls && i < config->backend_count; i++) {
         struct tls_context **row = generation->tls[i];
         for (size_t j = 0; row && j < config->backends[i].endpoint_count; j++)
@@ -79,10 +165,9 @@ void generation_unref(struct generation *generation)
 {
     if (!generation || __atomic_sub_fetch(&generation->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    free_tls(generation);
+    free_backends(generation);
     if (generation->health)
         health_free(generation->health);
-    free(generation->loads);
     snapshot_unref(generation->snapshot);
     free(generation);
 }

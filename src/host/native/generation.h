@@ -7,25 +7,27 @@
 #include "host/native/health.h"
 #include "host/native/tls.h"
 
+// Lives as long as a generation has the backend of this name, so that a reload forgets nobody who is under way. Also what
+// tells a worker that two backends of two generations are one.
 struct backend_load {
+    uint32_t references;
     uint32_t connections; // open ones, idle ones too
     uint32_t pending;     // requests that wait for a connection
     uint32_t requests;    // requests under way
     uint32_t retries;     // of these, second and further attempts
-    char padding[48];     // one cache line each
+    char padding[44];     // one cache line each
 };
 
 struct generation {
     struct snapshot *snapshot;
     struct health *health;
-    struct backend_load *loads; // by config_backend.id
-    size_t load_count;
-    struct tls_context ***tls; // by backend id and endpoint; NULL rows for backends without TLS
+    struct backend_load **loads; // by config_backend.id
+    struct tls_context ***tls;   // by backend id and endpoint; NULL rows for backends without TLS
     uint32_t references;
 };
 
 // Takes the snapshot, also on failure: NULL, and a reason in `arena`. What `before` (or NULL) knows of the backends'
-// health is carried over. One reference.
+// health, the load on them, and TLS contexts whose settings are still the same are carried over. One reference.
 struct generation *generation_new(struct snapshot *take_snapshot, const struct generation *before, int64_t now_us,
                                   struct arena *arena, struct slice *ret_why);
 struct generation *generation_ref(struct generation *generation);

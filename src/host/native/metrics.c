@@ -44,7 +44,7 @@ static void write_backends(struct buf *out, const struct generation *generation,
                     "# TYPE weir_backend_requests gauge\n");
     for (size_t i = 0; i < config->backend_count; i++)
         write_backend(out, &config->backends[i], "weir_backend_requests",
-                      __atomic_load_n(&generation->loads[i].requests, __ATOMIC_RELAXED));
+                      __atomic_load_n(&generation->loads[i]->requests, __ATOMIC_RELAXED));
 }
 
 void metrics_write(struct buf *out, const struct counters *sum, const struct metrics_process *process,
@@ -56,8 +56,8 @@ void metrics_write(struct buf *out, const struct counters *sum, const struct met
 #include "host/native/counters.def"
 #undef COUNTER
 #undef GAUGE
-    write_one(out, &last, "weir_config_reloads_total", "result=\"done\"", "Reloads of the configuration.", "counter",
-              process->reloads_done);
+    write_one(out, &last, "weir_config_reloads_total", "result=\"ok\"", "Reloads of the configuration.", "counter",
+              process->reloads_ok);
     write_one(out, &last, "weir_config_reloads_total", "result=\"rejected\"", "", "counter", process->reloads_rejected);
     write_one(out, &last, "weir_access_log_lost_lines_total", "", "Access-log lines lost because their sink was stuck.",
               "counter", process->log_lines_lost);

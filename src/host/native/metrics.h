@@ -8,7 +8,7 @@
 
 // What the control thread counts itself.
 struct metrics_process {
-    uint64_t reloads_done;
+    uint64_t reloads_ok;
     uint64_t reloads_rejected;
     uint64_t log_lines_lost;
     unsigned workers;

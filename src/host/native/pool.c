@@ -12,7 +12,7 @@ static bool init_backend(struct backend_pool *backend, struct pools *pools, cons
     struct generation *generation = pools->generation;
     backend->pools = pools;
     backend->config = config;
-    backend->load = &generation->loads[config->id];
+    backend->load = generation->loads[config->id];
     list_init(&backend->waiting);
     backend->endpoints = calloc(config->endpoint_count + 1, sizeof *backend->endpoints);
     if (!backend->endpoints)
@@ -90,10 +90,79 @@ static void close_idle(struct pools *pools)
         }
 }
 
-void pools_retire(struct pools *pools)
+// The load is shared by all generations of a backend. Ids seldom move far.
+static struct backend_pool *find_same_backend(struct pools *pools, const struct backend_pool *backend)
+{
+    for (size_t i = 0; i < pools->backend_count; i++) {
+        struct backend_pool *other = &pools->backends[(backend->config->id + i) % pools->backend_count];
+        if (other->load == backend->load)
+            return other;
+    }
+    return NULL;
+}
+
+// Same address, and the same TLS settings, since these share a context then.
+static struct endpoint_pool *find_same_endpoint(struct backend_pool *backend, const struct endpoint_pool *endpoint)
+{
+    for (size_t i = 0; i < backend->config->endpoint_count; i++) {
+        struct endpoint_pool *other = &backend->endpoints[i];
+        if (other->config->port == endpoint->config->port && slice_eq(other->config->host, endpoint->config->host) &&
+            other->tls == endpoint->tls)
+            return other;
+    }
+    return NULL;
+}
+
+struct endpoint_pool *pool_successor(const struct endpoint_pool *endpoint)
+{
+    struct pools *pools = endpoint->backend->pools->worker->pools;
+    if (!pools || pools == endpoint->backend->pools)
+        return NULL;
+    struct backend_pool *backend = find_same_backend(pools, endpoint->backend);
+    return backend ? find_same_endpoint(backend, endpoint) : NULL;
+}
+
+void pool_adopt(struct endpoint_pool *to, struct upstream *upstream)
+{
+    struct pools *from = upstream->pool->backend->pools;
+    upstream->pool = to;
+    pools_use(to->backend->pools);
+    pools_unuse(from);
+}
+
+static void hand_over(struct endpoint_pool *from, struct endpoint_pool *to)
+{
+    while (!list_is_empty(&from->idle)) { // the oldest first, so that the order stays
+        struct upstream *upstream = LIST_OWNER(from->idle.prev, struct upstream, idle_node);
+        list_remove(&upstream->idle_node);
+        list_push(&to->idle, &upstream->idle_node);
+        pool_adopt(to, upstream);
+    }
+}
+
+static void hand_over_idle(struct pools *pools, struct pools *successor)
+{
+    for (size_t i = 0; i < pools->backend_count; i++) {
+        struct backend_pool *to = NULL;
+        for (size_t j = 0; j < pools->backends[i].config->endpoint_count; j++) {
+            struct endpoint_pool *endpoint = &pools->backends[i].endpoints[j];
+            if (list_is_empty(&endpoint->idle))
+                continue;
+            if (!to)
+                to = find_same_backend(successor, &pools->backends[i]);
+            struct endpoint_pool *same = to ? find_same_endpoint(to, endpoint) : NULL;
+            if (same)
+                hand_over(endpoint, same);
+        }
+    }
+}
+
+void pools_retire(struct pools *pools, struct pools *successor)
 {
     pools->users++; // so that the last connection does not free it under us
     pools->is_retired = true;
+    if (successor)
+        hand_over_idle(pools, successor);
     close_idle(pools);
     pools_unuse(pools);
 }

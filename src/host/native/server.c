@@ -5,6 +5,7 @@
 #include "host/native/server.h"
 
 #include "host/native/admin.h"
+#include "host/native/folder_watch.h"
 #include "host/native/health_check.h"
 #include "host/native/metrics.h"
 #include "host/native/worker.h"
@@ -29,8 +30,9 @@ struct server {
     struct loop loop;
     uv_signal_t signals[SIGNAL_COUNT];
     struct loop_timer change_timer;
-    struct loop_wake ended; // a worker's thread has ended
-    struct dns *dns;        // for active health checks
+    struct folder_watch *watch; // NULL: only the timer looks
+    struct loop_wake ended;     // a worker's thread has ended
+    struct dns *dns;            // for active health checks
     struct admin *admin;
     struct logsink *logsink;
     struct health_checks *checks;
@@ -210,7 +212,7 @@ static bool swap_generation(struct server *server, struct snapshot *take_snapsho
 {
     struct arena arena;
     struct slice why;
-    arena_init(&arena, 4096, 1U << 20);
+    arena_init(&arena, 4096, 64U << 20);
     struct generation *next = generation_new(take_snapshot, server->generation, loop_now_us(), &arena, &why);
     if (!next)
         say(server, SERVER_LOG_ERROR, SLICE_FMT, SLICE_ARG(why));
@@ -239,8 +241,6 @@ static void reload(struct server *server)
         return;
     }
     switch (server->options->reload(server->options->context, server->next_generation, &snapshot)) {
-    case SERVER_RELOAD_UNCHANGED:
-        return;
     case SERVER_RELOAD_REJECTED:
         server->process.reloads_rejected++;
         say(server, SERVER_LOG_ERROR, "the new configuration is not valid; the old one stays");
@@ -253,16 +253,37 @@ static void reload(struct server *server)
         say(server, SERVER_LOG_ERROR, "the new configuration cannot be served; the old one stays");
         return;
     }
-    server->process.reloads_done++;
+    server->process.reloads_ok++;
     say(server, SERVER_LOG_INFO, "configuration %llu is served", (unsigned long long)server->next_generation);
     server->next_generation++;
+}
+
+static void watch_folders(struct server *server)
+{
+    size_t count = 0;
+    if (!server->watch)
+        return;
+    char **folders = server->options->folders(server->options->context, &count);
+    folder_watch_set(server->watch, folders, count);
+}
+
+static void on_folder_event(void *context)
+{
+    struct server *server = context;
+    if (server->is_draining)
+        return;
+    if (server->options->has_changed(server->options->context))
+        reload(server);
+    watch_folders(server); // a link may lead elsewhere now
 }
 
 static void on_change_timer(struct loop_timer *timer)
 {
     struct server *server = LIST_OWNER(timer, struct server, change_timer);
-    if (!server->is_draining && server->options->has_changed(server->options->context))
-        reload(server);
+    if (server->is_draining || !server->options->has_changed(server->options->context))
+        return;
+    reload(server);
+    watch_folders(server);
 }
 
 // ---- signals and the end ------------------------------------------------------------------------------------------
@@ -370,8 +391,12 @@ static bool init_control(struct server *server)
     if (!server->dns || !loop_wake_init(&server->loop, &server->ended, on_ended) ||
         !loop_timer_init(&server->loop, &server->change_timer, on_change_timer))
         return false;
-    if (server->options->reload && server->options->has_changed)
+    if (server->options->reload && server->options->has_changed) {
         loop_timer_start(&server->change_timer, CHANGE_POLL_MS, CHANGE_POLL_MS);
+        if (server->options->folders)
+            server->watch = folder_watch_new(&server->loop.uv, on_folder_event, server);
+        watch_folders(server);
+    }
     return true;
 }
 
@@ -427,6 +452,7 @@ static void fini(struct server *server)
     if (server->admin)
         admin_free(server->admin);
     health_checks_free(server->checks);
+    folder_watch_free(server->watch);
     if (server->dns)
         dns_free(server->dns);
     loop_fini(&server->loop);
@@ -444,7 +470,7 @@ static struct generation *first_generation(struct server *server, struct snapsho
 {
     struct arena arena;
     struct slice why;
-    arena_init(&arena, 4096, 1U << 20);
+    arena_init(&arena, 4096, 64U << 20);
     struct generation *generation = generation_new(take_snapshot, NULL, loop_now_us(), &arena, &why);
     if (!generation)
         say(server, SERVER_LOG_ERROR, SLICE_FMT, SLICE_ARG(why));

@@ -9,7 +9,7 @@
 enum server_log_level { SERVER_LOG_ERROR, SERVER_LOG_WARN, SERVER_LOG_INFO, SERVER_LOG_DEBUG };
 
 // What a reload gave (S10).
-enum server_reload { SERVER_RELOAD_DONE, SERVER_RELOAD_REJECTED, SERVER_RELOAD_UNCHANGED };
+enum server_reload { SERVER_RELOAD_DONE, SERVER_RELOAD_REJECTED };
 
 struct server_options {
     const char *address;  // IP literal to listen on; NULL: all addresses, IPv6 and IPv4
@@ -27,6 +27,9 @@ struct server_options {
     enum server_reload (*reload)(void *context, uint64_t generation, struct snapshot **ret_snapshot);
     // Asked about twice a second on the control thread: did a file of the configuration change? NULL: SIGHUP only.
     bool (*has_changed)(void *context);
+    // The folders in which something happens when the configuration changes: has_changed is asked soon after. Asked for
+    // again after each look; what it gives is valid until then. NULL: the look twice a second alone.
+    char **(*folders)(void *context, size_t *ret_count);
     void *context;
 };
 

@@ -666,14 +666,30 @@ static bool is_reusable(const struct upstream *upstream)
 {
     return upstream->state == UPSTREAM_BUSY && upstream->has_head && upstream->reader.is_complete &&
            upstream->is_keep_alive && !upstream->is_spoilt && upstream->is_body_ended && upstream->unsent.len == 0 &&
-           upstream->body_index >= upstream->body_count && !upstream->pool->backend->pools->is_retired &&
+           upstream->body_index >= upstream->body_count &&
            (upstream->max_requests == 0 || upstream->requests < upstream->max_requests) && upstream->idle_us > 0 &&
            !(upstream->tls && tls_has_pending(upstream->tls));
 }
 
+// The configuration changed meanwhile: the connection goes on in the new one's pool, if that has its endpoint; but
+// requests that began before and still wait for a connection come first.
+static bool follow_reload(struct upstream *upstream)
+{
+    struct backend_pool *backend = upstream->pool->backend;
+    if (!backend->pools->is_retired || !list_is_empty(&backend->waiting))
+        return true;
+    struct endpoint_pool *successor = pool_successor(upstream->pool);
+    if (!successor)
+        return false;
+    upstream->pool->active--;
+    successor->active++;
+    pool_adopt(successor, upstream);
+    return true;
+}
+
 void upstream_release(struct upstream *upstream)
 {
-    if (!is_reusable(upstream)) {
+    if (!is_reusable(upstream) || !follow_reload(upstream)) {
         upstream_abort(upstream);
         return;
     }

@@ -207,7 +207,7 @@ static void take_order(struct worker *worker, struct worker_order *order)
         worker->generation = order->generation;
         refresh_clients(worker);
         if (old_pools)
-            pools_retire(old_pools);
+            pools_retire(old_pools, pools);
         generation_unref(old);
     }
     for (size_t i = 0; i < order->socket_count; i++)
@@ -374,7 +374,7 @@ void worker_join(struct worker *worker)
     for (size_t i = 0; i < worker->listener_count; i++)
         close_listener(worker->listeners[i]);
     if (worker->pools)
-        pools_retire(worker->pools);
+        pools_retire(worker->pools, NULL);
     dns_free(worker->dns);
     loop_fini(&worker->loop);
     for (size_t i = 0; i < worker->listener_count; i++)
