@@ -130,6 +130,7 @@ static bool read_options(struct cli *cli, const struct arguments *arguments, str
         !argument_u64(cli, arguments, OPTION_RUN_PORT_OFFSET, 0, 65534, &offset) ||
         !argument_duration_ms(cli, arguments, OPTION_RUN_DRAIN_TIME, &options->drain_ms))
         return false;
+    options->has_generation_header = argument_flag(arguments, OPTION_RUN_GENERATION_HEADER);
     options->workers = (unsigned)workers;
     options->admin_port = (uint16_t)admin_port;
     options->port_offset = (uint16_t)offset;

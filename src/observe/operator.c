@@ -44,6 +44,7 @@ INTEGER_FUNCTION(response_code, status)
 INTEGER_FUNCTION(bytes_received, bytes_received)
 INTEGER_FUNCTION(bytes_sent, bytes_sent)
 INTEGER_FUNCTION(attempt_count, attempts)
+INTEGER_FUNCTION(config_generation, generation)
 
 FUNCTION(response_flags) // Envoy writes "-" as a string here, in JSON too
 {

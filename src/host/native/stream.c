@@ -141,6 +141,24 @@ static int64_t length_of_reply(const struct exchange_reply *reply)
     return (int64_t)reply->body.len;
 }
 
+#define HEAD_FIELDS_MAX 128
+
+// Hands a head over, with the configuration's number in it where the operator asked for that.
+static bool send_head(struct stream *stream, const struct response_head *head, bool has_body, int64_t body_bytes)
+{
+    struct field fields[HEAD_FIELDS_MAX];
+    char text[24];
+    if (!stream->worker->options->has_generation_header || head->fields.count >= HEAD_FIELDS_MAX)
+        return front_head(stream->front, head, has_body, body_bytes);
+    struct response_head longer = *head;
+    struct buf number = {.ptr = text, .cap = sizeof text, .max = sizeof text};
+    buf_append_u64(&number, snapshot_generation(stream->pools->generation->snapshot));
+    memcpy(fields, head->fields.items, head->fields.count * sizeof *fields);
+    fields[head->fields.count] = (struct field){SLICE("x-weir-generation"), buf_slice(&number)};
+    longer.fields = (struct fields){fields, head->fields.count + 1, HEAD_FIELDS_MAX};
+    return front_head(stream->front, &longer, has_body, body_bytes);
+}
+
 static void reply(struct stream *stream)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
@@ -151,7 +169,7 @@ static void reply(struct stream *stream)
     if (reply->must_close)
         front_spoil(stream->front);
     stream->is_answer_begun = true;
-    if (!front_head(stream->front, &reply->head, true, length_of_reply(reply)))
+    if (!send_head(stream, &reply->head, true, length_of_reply(reply)))
         cut(stream, NULL, 0);
     else if (send_pieces(stream, &reply->body, reply->body.len ? 1 : 0, true))
         finish_when_sent(stream, END_COMPLETE);
@@ -413,7 +431,7 @@ static bool answer_head(struct stream *stream, const struct h1_response *respons
     if (!verdict.head) // held back: the exchange sends its own later
         return true;
     stream->is_answer_begun = true;
-    if (!front_head(stream->front, verdict.head, response->has_body || verdict.body_bytes > 0, verdict.body_bytes)) {
+    if (!send_head(stream, verdict.head, response->has_body || verdict.body_bytes > 0, verdict.body_bytes)) {
         cut(stream, NULL, 0);
         return false;
     }
