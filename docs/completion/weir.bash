@@ -7,7 +7,7 @@ _weir() {
     fi
     local options=""
     case $command in
-    run) options="--address --workers --admin-port --log-level --port-offset --drain-time --mock" ;;
+    run) options="--address --workers --admin-port --log-level --port-offset --drain-time --generation-header --mock" ;;
     check) options="--json" ;;
     explain) options="--request --path --header --data --listener --json" ;;
     test) options="--case --verbose" ;;
