@@ -106,7 +106,27 @@ static const struct field allowed_routes[] = {
 };
 
 static const char *const protocols[] = {"HTTP", "HTTPS", "TLS", "TCP", "UDP", NULL};
-static const char *const served_protocols[] = {"HTTP", NULL};
+static const char *const served_protocols[] = {"HTTP", "HTTPS", NULL};
+static const char *const tls_modes[] = {"Terminate", "Passthrough", NULL};
+
+static const struct field listener_tls[] = {
+    {.name = "mode",
+     .type = FIELD_STRING,
+     .values = tls_modes,
+     .preset = "Terminate",
+     .doc = "Terminate: Weir shows the certificate and reads the requests."},
+    {.name = "certificateRefs",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = shared_object_ref,
+     .max = 64,
+     .rule = rule_certificate_ref,
+     .doc = "Secrets with tls.crt, tls.key and, if there is one, tls.ocsp-staple. Several: one for each kind of key."},
+    REFUSED("options", "Weir has no TLS options of its own: use a ClientTrafficPolicy",
+            "Options of an implementation."),
+    REFUSED("frontendValidation", "use tls.clientValidation of a ClientTrafficPolicy", "Client certificates."),
+    END_OF_FIELDS,
+};
 
 static const struct field listener_fields[] = {
     {.name = "name",
@@ -129,16 +149,25 @@ static const struct field listener_fields[] = {
      .is_required = true,
      .values = protocols,
      .served = served_protocols,
-     .words = "put TLS in front of Weir and use HTTP",
-     .doc = "HTTP; the others are refused until they are done."},
-    {.name = "tls",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "TLS towards clients is not done yet: put it in front of Weir",
-     .doc = "TLS towards clients."},
+     .words = "use HTTP or HTTPS",
+     .doc = "HTTP or HTTPS; the others are refused until they are done."},
+    {.name = "tls", .type = FIELD_OBJECT, .fields = listener_tls, .doc = "TLS towards clients; with protocol HTTPS."},
     {.name = "allowedRoutes", .type = FIELD_OBJECT, .fields = allowed_routes, .doc = "Routes that may attach."},
     END_OF_FIELDS,
 };
+
+// The CRD's own rules.
+static void rule_listener(struct check *check, const struct node *listener)
+{
+    const struct node *tls = node_get(listener, SLICE("tls"));
+    bool is_https = node_is(listener, "protocol", "HTTPS");
+    if (node_is(listener, "protocol", "HTTP") && tls)
+        check_error(check, tls, "tls must not be specified for protocols HTTP, TCP, UDP");
+    if (is_https && !node_count(node_get(tls, SLICE("certificateRefs"))))
+        check_error(check, tls ? tls : listener, "a listener of protocol HTTPS needs tls.certificateRefs");
+    if (is_https && node_is(tls, "mode", "Passthrough"))
+        check_error(check, node_get(tls, SLICE("mode")), "tls mode must be Terminate for protocol HTTPS");
+}
 
 static bool is_same_listener(const struct node *a, const struct node *b)
 {
@@ -151,11 +180,25 @@ static bool is_same_listener(const struct node *a, const struct node *b)
     return true;
 }
 
+// What a connection begins with can't depend on what is only known later.
+static void rule_port_protocol(struct check *check, const struct node *list, const struct node *listener)
+{
+    for (const struct node *before = list->first; before != listener; before = before->next)
+        if (slice_eq(node_get_text(before, SLICE("port")), node_get_text(listener, SLICE("port"))) &&
+            node_is(before, "protocol", "HTTP") != node_is(listener, "protocol", "HTTP")) {
+            check_error(check, node_get(listener, SLICE("port")),
+                        "the listener in line %u has this port with another protocol; a port has TLS or has none",
+                        before->mark.line);
+            return;
+        }
+}
+
 static void rule_listeners(struct check *check, const struct node *list)
 {
     for (const struct node *listener = node_first(list); listener; listener = listener->next) {
         if (!node_has(listener, "port"))
             continue;
+        rule_port_protocol(check, list, listener);
         for (const struct node *before = list->first; before != listener; before = before->next) {
             if (is_same_listener(before, listener)) {
                 check_error(check, listener,
@@ -195,6 +238,7 @@ static const struct field gateway_spec[] = {
      .max = 64,
      .unique_by = "name",
      .unique_words = "Listener name must be unique within the Gateway",
+     .rule = rule_listener,
      .list_rule = rule_listeners,
      .doc = "Where Weir listens."},
     {.name = "addresses",

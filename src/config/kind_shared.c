@@ -37,6 +37,31 @@ void rule_secret_ref(struct check *check, const struct node *ref)
                     SLICE_ARG(check->resource->namespace_));
 }
 
+const struct field shared_object_ref[] = {
+    {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = "", .doc = "Empty: the core group."},
+    {.name = "kind", .type = FIELD_STRING, .pattern = PATTERN_KIND, .preset = "Secret", .doc = "Secret or ConfigMap."},
+    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "Its name."},
+    {.name = "namespace",
+     .type = FIELD_STRING,
+     .pattern = PATTERN_DNS_LABEL,
+     .max = 63,
+     .absent = "that of the referrer",
+     .doc = "Its namespace; another one needs a ReferenceGrant there."},
+    END_OF_FIELDS,
+};
+
+void rule_certificate_ref(struct check *check, const struct node *ref)
+{
+    if (!node_is(ref, "kind", "Secret") || !node_is(ref, "group", ""))
+        check_error(check, ref, "the reference must name a Secret of the core group (group \"\")");
+}
+
+void rule_authority_ref(struct check *check, const struct node *ref)
+{
+    if (!(node_is(ref, "kind", "Secret") || node_is(ref, "kind", "ConfigMap")) || !node_is(ref, "group", ""))
+        check_error(check, ref, "the reference must name a ConfigMap or a Secret of the core group (group \"\")");
+}
+
 const struct field shared_parent_ref[] = {
     {.name = "group",
      .type = FIELD_STRING,

@@ -87,13 +87,69 @@ struct config_endpoint {
     struct slice hostname; // what the endpoint wants as Host when `host` is an IP; may be empty
 };
 
+// A certificate with its key, out of a Secret of type kubernetes.io/tls. Whether the texts are what they should be is
+// the host's to say (host/native/tls_check.h): the core has no cryptography.
+struct config_certificate {
+    struct slice secret;    // "namespace/name": tells certificates apart over their renewals
+    struct slice chain_pem; // tls.crt: the leaf first
+    struct secret key_pem;  // tls.key
+    struct slice ocsp;      // tls.ocsp-staple: a response in DER; empty: none
+    struct mark mark;       // of the reference
+};
+
+// Authorities to trust.
+struct config_trust {
+    struct slice ca_pem;  // ca.crt of all references
+    struct slice crl_pem; // ca.crl beside them; empty: revocation is not checked
+    bool is_crl_for_leaf; // only the leaf is looked up in the CRLs, else the whole chain
+    struct mark mark;
+};
+
+// Versions and algorithms. The lists are OpenSSL's, with ":" between; empty: the defaults.
+struct config_tls_choice {
+    uint16_t min_version; // 0x0303 or 0x0304
+    uint16_t max_version;
+    struct config_text ciphers; // of TLS 1.2
+    struct config_text curves;
+    struct config_text signature_algorithms;
+    bool has_alpn; // else the default: all protocols that are spoken
+    bool offers_h2;
+    bool offers_http_1;
+};
+
+enum config_alt_name_type { ALT_NAME_DNS, ALT_NAME_URI };
+
+struct config_alt_name {
+    enum config_alt_name_type type;
+    struct slice name;
+};
+
 struct config_tls { // towards a backend
     bool is_enabled;
-    struct slice sni;         // empty: the endpoint's FQDN
-    struct slice verify_name; // empty: as sni
-    struct slice ca_pem;      // empty: the system's store
-    bool is_unverified;       // insecureSkipVerify, spelt out by the user
-    uint16_t min_version;     // 0x0303 or 0x0304
+    struct slice sni;              // empty: the endpoint's FQDN
+    struct slice verify_name;      // empty: as sni
+    struct config_alt_name *names; // any of them must be in the certificate, instead of verify_name
+    size_t name_count;
+    struct config_trust trust; // without ca_pem: the system's store
+    bool is_unverified;        // insecureSkipVerify, spelt out by the user
+    struct config_tls_choice choice;
+    struct config_certificate *certificate; // of the client, Weir; NULL: none
+    struct mark mark;
+};
+
+enum config_listener_protocol { LISTENER_HTTP, LISTENER_HTTPS, LISTENER_PASSTHROUGH };
+
+struct config_server_tls { // towards clients
+    struct config_certificate *certificates;
+    size_t certificate_count;
+    struct config_tls_choice choice;
+    bool asks_client;        // for a certificate, which has to be good
+    bool is_client_optional; // none is fine too
+    struct config_trust client_trust;
+    struct slice *client_hashes; // SHA-256 of the certificate, 32 bytes each; any of them or of the keys must match
+    size_t client_hash_count;
+    struct slice *client_key_hashes; // SHA-256 of its public key (SPKI)
+    size_t client_key_hash_count;
     struct mark mark;
 };
 
@@ -316,6 +372,8 @@ struct config_listener {
     struct mark mark;
     struct slice hostname; // lower case, may begin "*."; empty: all
     uint16_t port;
+    enum config_listener_protocol protocol;
+    struct config_server_tls tls; // HTTPS
     struct config_client client;
     const struct config_log *logs; // empty with has_logs: access log switched off
     size_t log_count;

@@ -42,6 +42,16 @@ static void check_port(struct resolver *resolver, const struct config_listener *
 {
     for (size_t i = 0; i < listener->id; i++) {
         const struct config_listener *other = &resolver->config->listeners[i];
+        if (other->port == listener->port &&
+            (other->protocol == LISTENER_HTTP) != (listener->protocol == LISTENER_HTTP) &&
+            resolver->sources[i].gateway != resolver->sources[listener->id].gateway) {
+            finding_error(resolver->findings, listener->mark,
+                          "listener \"" SLICE_FMT "\" of Gateway " SLICE_FMT "/" SLICE_FMT
+                          " has port %u with another protocol; a port has TLS or has none",
+                          SLICE_ARG(other->name), SLICE_ARG(other->namespace_), SLICE_ARG(other->gateway),
+                          listener->port);
+            return;
+        }
         if (other->port != listener->port || !slice_eq(other->hostname, listener->hostname) ||
             resolver->sources[i].gateway == resolver->sources[listener->id].gateway)
             continue; // within one Gateway the document's check says it
@@ -69,6 +79,7 @@ static void add_listener(struct resolver *resolver, const struct resource *gatew
     resolver->sources[id] =
         (struct listener_source){.gateway = gateway, .node = node, .gateway_config = gateway_config};
     struct slice name = node_get_text(node, SLICE("name"));
+    const struct resource *policy = client_policy(resolver, gateway, name);
     *listener = (struct config_listener){
         .id = id,
         .namespace_ = gateway->namespace_,
@@ -77,8 +88,12 @@ static void add_listener(struct resolver *resolver, const struct resource *gatew
         .mark = node_mark(node_get(node, SLICE("name"))),
         .hostname = node_get_text(node, SLICE("hostname")),
         .port = (uint16_t)node_get_i64(node, SLICE("port"), 0),
-        .client = resolve_client(client_policy(resolver, gateway, name)),
+        .client = resolve_client(policy),
     };
+    if (slice_eq(node_get_text(node, SLICE("protocol")), SLICE("HTTPS"))) {
+        listener->protocol = LISTENER_HTTPS;
+        listener->tls = resolve_server_tls(resolver, gateway, node, policy);
+    }
     if (proxy)
         resolve_logs(resolver, proxy, listener);
     check_port(resolver, listener);

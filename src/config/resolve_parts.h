@@ -71,6 +71,9 @@ void resolve_ai_backends(struct resolver *resolver);
 // The backend of an AIServiceBackend, or of a Backend that an HTTPRoute names. NULL without memory.
 struct config_backend *resolve_backend(struct resolver *resolver, const struct resource *resource);
 struct config_tls resolve_tls(struct resolver *resolver, const struct resource *backend);
+// Of a listener of protocol HTTPS; `policy`: its ClientTrafficPolicy or NULL.
+struct config_server_tls resolve_server_tls(struct resolver *resolver, const struct resource *gateway,
+                                            const struct node *listener, const struct resource *policy);
 struct config_credential resolve_credential(struct resolver *resolver, const struct resource *backend);
 struct config_mutation resolve_header_mutation(struct resolver *resolver, const struct node *mutation);
 struct config_mutation resolve_body_mutation(struct resolver *resolver, const struct node *mutation);

@@ -164,7 +164,7 @@ static void write_backend(struct buf *out, const struct config_backend *backend)
         begin(out, "tls", '{');
         text(out, "sni", backend->tls.sni);
         text(out, "verifyName", backend->tls.verify_name);
-        text(out, "ca", backend->tls.ca_pem.len ? SLICE("configured") : SLICE("system"));
+        text(out, "ca", backend->tls.trust.ca_pem.len ? SLICE("configured") : SLICE("system"));
         boolean(out, "insecureSkipVerify", backend->tls.is_unverified);
         finish(out, '}');
     }

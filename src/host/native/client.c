@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PARTS_MAX 64
+#define PARTS_MAX TRANSPORT_PARTS_MAX
 #define UNSENT_CEILING (512U << 20) // of a complete answer that the exchange holds in memory anyway
 #define LINGER_US 1000000
 #define LINGER_BYTES (1U << 20)
@@ -26,6 +26,7 @@ static void on_closed(struct loop_io *io)
     struct client *client = (struct client *)(void *)io;
     buf_fini(&client->held);
     buf_fini(&client->unsent);
+    transport_fini(&client->transport);
     free(client);
 }
 
@@ -42,6 +43,8 @@ static void close_with(struct client *client, enum exchange_end end)
         stream_abort(stream, end);
     deadline_clear(&worker->deadlines, &client->deadline);
     list_remove(&client->node);
+    if (!stream && !client->is_cut && client->unsent.len == 0)
+        transport_close(&client->transport);
     loop_io_close(&client->io, on_closed);
     worker_connection_closed(worker, client->listener);
 }
@@ -62,36 +65,51 @@ static const struct config_listener *first_listener(const struct worker *worker,
     return NULL;
 }
 
+// The demands on a client of TLS are those of the listener that it asked for; a newer configuration may have others.
+static bool is_still_admitted(const struct client *client)
+{
+    const struct generation *generation = client->worker->generation;
+    const struct tls_session *tls = client->transport.tls;
+    if (!tls)
+        return !generation_has_tls(generation, client->listener->port->number);
+    const struct config_listener *listener =
+        generation_find_name(generation, client->listener->port->number, tls_server_name(tls));
+    return listener && tls_server_is_same(generation->servers[listener->id], tls_session_server(tls));
+}
+
 bool client_refresh(struct client *client)
 {
     const struct config_listener *listener = first_listener(client->worker, client->listener->port->number);
-    if (!listener)
+    if (!listener || !is_still_admitted(client))
         return false;
     client->limits = &listener->client;
     return true;
 }
 
-void client_accept(struct listener *listener, int fd, const struct net_address *peer)
+void client_begin(struct listener *listener, const struct transport *take_transport, const struct net_address *peer)
 {
     struct worker *worker = listener->worker;
     struct client *client = calloc(1, sizeof *client);
+    struct transport transport = *take_transport;
     struct net_address local;
-    if (!client || !loop_io_init(&worker->loop, &client->io, fd, on_event)) {
+    if (!client || !loop_io_init(&worker->loop, &client->io, transport.fd, on_event)) {
         free(client);
-        close(fd);
+        close(transport.fd);
+        transport_fini(&transport);
+        worker_connection_closed(worker, listener);
         return;
     }
     client->front.ops = &front_ops;
     client->worker = worker;
     client->listener = listener;
+    client->transport = transport;
     client->peer_text_len = (uint8_t)net_write_address(peer, client->peer_text);
-    net_local_address(fd, &local);
+    net_local_address(transport.fd, &local);
     client->local_text_len = (uint8_t)net_write_address(&local, client->local_text);
     buf_init(&client->held, CLIENT_HELD_BYTES + WORKER_READ_BYTES);
     buf_init(&client->unsent, UNSENT_CEILING);
     deadline_init(&client->deadline, on_deadline);
     list_append(&worker->clients, &client->node);
-    worker_connection_opened(worker, listener);
     client->since_us = loop_now_us();
     if (!client_refresh(client)) {
         client_close(client);
@@ -99,6 +117,13 @@ void client_accept(struct listener *listener, int fd, const struct net_address *
     }
     want_events(client);
     arm(client);
+}
+
+void client_accept(struct listener *listener, int fd, const struct net_address *peer)
+{
+    struct transport transport = {.fd = fd};
+    worker_connection_opened(listener->worker, listener);
+    client_begin(listener, &transport, peer);
 }
 
 void client_drain(struct client *client)
@@ -118,8 +143,9 @@ static void want_events(struct client *client)
     if ((client->state == CLIENT_BODY && client->is_paused) ||
         (client->state == CLIENT_ANSWER && client->held.len >= CLIENT_HELD_BYTES))
         events = LOOP_HANGUP;
-    if (client->unsent.len)
-        events |= LOOP_WRITE;
+    if (client->unsent.len || client->transport.wants_write_for_read ||
+        ((events & LOOP_READ) && transport_has_pending(&client->transport)))
+        events |= LOOP_WRITE; // with bytes that are decrypted already: the next turn reads them
     loop_io_want(&client->io, events);
 }
 
@@ -149,15 +175,12 @@ static bool queue_parts(struct client *client, const struct slice *parts, size_t
 // Sends parts, or queues them, or both. False when the client is gone.
 static bool send_parts(struct client *client, const struct slice *parts, size_t count)
 {
-    struct iovec vectors[PARTS_MAX] __attribute__((uninitialized)); // only what is used is filled
     size_t total = 0;
-    for (size_t i = 0; i < count; i++) {
-        vectors[i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
+    for (size_t i = 0; i < count; i++)
         total += parts[i].len;
-    }
     if (total == 0)
         return true;
-    ssize_t sent = client->unsent.len ? NET_AGAIN : net_write(client->io.fd, vectors, count);
+    ssize_t sent = client->unsent.len ? NET_AGAIN : transport_write(&client->transport, parts, count);
     if (sent == NET_FAILED)
         return false;
     if (sent == NET_AGAIN)
@@ -266,6 +289,8 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
 // Our side is shut; reading on until the client shuts its own keeps the last bytes from being lost in a reset.
 static void linger(struct client *client)
 {
+    if (!client->is_cut)
+        transport_close(&client->transport);
     shutdown(client->io.fd, SHUT_WR);
     client->state = CLIENT_LINGER;
     client->since_us = loop_now_us();
@@ -295,6 +320,7 @@ static void done(struct front *front, bool is_cut)
     client->stream = NULL;
     client->is_upstream_paused = false;
     client->has_head = false;
+    client->is_cut = is_cut;
     if (client->state == CLIENT_CLOSED)
         return;
     if (is_cut || !client->is_keep_alive || !is_request_read || client->worker->is_draining ||
@@ -345,40 +371,19 @@ static void refuse(struct client *client, enum error_code error)
 
 // ---- reading ------------------------------------------------------------------------------------------------------
 
-static bool host_matches(struct slice pattern, struct slice host)
-{
-    if (slice_starts_with(pattern, SLICE("*."))) {
-        struct slice suffix = slice_from(pattern, 1);
-        return host.len > suffix.len && slice_eq_nocase(slice_from(host, host.len - suffix.len), suffix);
-    }
-    return pattern.len == 0 || slice_eq_nocase(pattern, host);
-}
-
-// Among the listeners of this port the one whose host name fits best: exact, then the longest wildcard, then none.
-static const struct config_listener *find_listener(const struct client *client, struct slice authority)
-{
-    const struct config *config = snapshot_config(client->worker->generation->snapshot);
-    const struct config_listener *best = NULL;
-    struct slice host = http_host(authority);
-    for (size_t i = 0; i < config->listener_count; i++) {
-        const struct config_listener *listener = &config->listeners[i];
-        if (listener->port != client->listener->port->number || !host_matches(listener->hostname, host))
-            continue;
-        bool is_exact = listener->hostname.len && listener->hostname.ptr[0] != '*';
-        if (!best || is_exact || listener->hostname.len > best->hostname.len)
-            best = listener;
-        if (is_exact)
-            break;
-    }
-    return best;
-}
-
 static void open_stream(struct client *client, const struct h1_request *request, enum error_code error)
 {
     enum exchange_want want;
-    const struct config_listener *listener = find_listener(client, request->head.authority);
+    const struct generation *generation = client->worker->generation;
+    const struct tls_session *tls = client->transport.tls;
+    const struct config_listener *listener =
+        generation_find_name(generation, client->listener->port->number, http_host(request->head.authority));
     if (!listener) {
         refuse(client, ERROR_PATH_UNKNOWN);
+        return;
+    }
+    if (tls && !tls_server_is_same(generation->servers[listener->id], tls_session_server(tls))) {
+        refuse(client, ERROR_MISDIRECTED); // a listener's demands on clients are not to be got around by its name alone
         return;
     }
     client->limits = &listener->client;
@@ -544,7 +549,7 @@ static void on_bytes(struct client *client, char *bytes, size_t len)
 static void on_readable(struct client *client)
 {
     char *bytes = client->worker->read_bytes;
-    ssize_t got = net_read(client->io.fd, bytes, WORKER_READ_BYTES);
+    ssize_t got = transport_read(&client->transport, bytes, WORKER_READ_BYTES);
     if (got == NET_AGAIN)
         return;
     if (got <= 0) {
@@ -558,8 +563,8 @@ static void on_readable(struct client *client)
 
 static void on_writable(struct client *client)
 {
-    struct iovec part = {client->unsent.ptr, client->unsent.len};
-    ssize_t sent = client->unsent.len ? net_write(client->io.fd, &part, 1) : 0;
+    struct slice part = buf_slice(&client->unsent);
+    ssize_t sent = part.len ? transport_write(&client->transport, &part, 1) : 0;
     if (sent == NET_FAILED) {
         close_with(client, END_CLIENT_GONE);
         return;
@@ -591,7 +596,8 @@ static void on_event(struct loop_io *io, unsigned events)
         on_writable(client);
     if (client->state == CLIENT_CLOSED)
         return;
-    if (events & LOOP_READ)
+    if ((events & LOOP_READ) || client->transport.wants_write_for_read ||
+        ((client->io.wanted & LOOP_READ) && transport_has_pending(&client->transport)))
         on_readable(client);
     else if (events & (LOOP_HANGUP | LOOP_ERROR))
         close_with(client, END_CLIENT_GONE);

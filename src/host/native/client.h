@@ -4,6 +4,7 @@
 
 #include "host/native/h1_write.h"
 #include "host/native/stream.h"
+#include "host/native/transport.h"
 
 #define CLIENT_HELD_BYTES 65536 // unread bytes kept behind a request under way, before reading pauses
 
@@ -23,6 +24,7 @@ struct client {
     struct listener *listener;
     struct list node; // in worker.clients
     struct deadline deadline;
+    struct transport transport;
     struct stream *stream;
     enum client_state state;
     bool is_keep_alive; // after the present message
@@ -34,6 +36,7 @@ struct client {
     bool is_processing;      // client_process is on the stack
     bool is_paused;          // not reading a body, because the stream can't take it
     bool wants_continue;     // 100 (Continue) is to be sent when the exchange wants the body
+    bool is_cut;             // the last answer ended before its end: no close_notify follows it
     bool is_upstream_paused; // the unsent rest went over the high mark
     int64_t since_us;        // of the state: idle since, head began, last body byte, linger began
     int64_t request_since_us;
@@ -52,6 +55,8 @@ struct client {
 };
 
 void client_accept(struct listener *listener, int fd, const struct net_address *peer);
+// The same for a connection that is counted already, with its handshake done. Takes the transport, also on failure.
+void client_begin(struct listener *listener, const struct transport *take_transport, const struct net_address *peer);
 // Ends the connection at once.
 void client_close(struct client *client);
 // A newer configuration came: takes its limits. False when the client's port is served no more.

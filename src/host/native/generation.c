@@ -11,14 +11,6 @@ static bool is_same_endpoint(const struct config_endpoint *a, const struct confi
            slice_eq(a->hostname, b->hostname);
 }
 
-// All fields but the mark. A field that is added is to be compared here: a context with an old certificate must not stay.
-static bool is_same_tls(const struct config_tls *a, const struct config_tls *b)
-{
-    return a->is_enabled == b->is_enabled && slice_eq(a->sni, b->sni) && slice_eq(a->verify_name, b->verify_name) &&
-           slice_eq(a->ca_pem, b->ca_pem) && a->is_unverified == b->is_unverified && a->min_version == b->min_version;
-}
-_Static_assert(sizeof(struct config_tls) == 64 + sizeof(struct mark), "compare the new field in is_same_tls");
-
 // ---- the backends of the generation before --------------------------------------------------------------------------
 
 static struct slice key_of(const struct config_backend *backend, struct arena *arena)
@@ -75,7 +67,7 @@ static struct tls_context *find_context(const struct generation *before, size_t 
     if (!before || id == SIZE_MAX || !before->tls[id])
         return NULL;
     const struct config_backend *old = &snapshot_config(before->snapshot)->backends[id];
-    for (size_t i = 0; i < old->endpoint_count && is_same_tls(&old->tls, &backend->tls); i++)
+    for (size_t i = 0; i < old->endpoint_count && tls_is_same_config(&old->tls, &backend->tls); i++)
         if (is_same_endpoint(&old->endpoints[i], endpoint))
             return before->tls[id][i];
     return NULL;
@@ -103,6 +95,20 @@ static bool make_backend_tls(struct generation *generation, const struct config_
     return row != NULL;
 }
 
+static bool make_server(struct generation *generation, const struct config_listener *listener, struct arena *arena,
+                        struct slice *ret_why)
+{
+    if (listener->protocol != LISTENER_HTTPS)
+        return true;
+    struct tls_server *server = tls_server_new(&listener->tls, arena, ret_why);
+    generation->servers[listener->id] = server;
+    if (!server)
+        *ret_why = arena_printf(arena, "TLS of listener " SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT ": " SLICE_FMT,
+                                SLICE_ARG(listener->namespace_), SLICE_ARG(listener->gateway),
+                                SLICE_ARG(listener->name), SLICE_ARG(*ret_why));
+    return server;
+}
+
 static bool fill(struct generation *generation, const struct generation *before, int64_t now_us, struct arena *arena,
                  struct slice *ret_why)
 {
@@ -110,9 +116,10 @@ static bool fill(struct generation *generation, const struct generation *before,
     *ret_why = SLICE("out of memory");
     generation->loads = calloc(config->backend_count + 1, sizeof *generation->loads);
     generation->tls = calloc(config->backend_count + 1, sizeof *generation->tls);
+    generation->servers = calloc(config->listener_count + 1, sizeof(struct tls_server *));
     generation->health = health_new(config, before ? before->health : NULL, now_us);
     const size_t *matches = match_backends(config, before ? snapshot_config(before->snapshot) : NULL, arena);
-    if (!generation->loads || !generation->tls || !generation->health || !matches)
+    if (!generation->loads || !generation->tls || !generation->servers || !generation->health || !matches)
         return false;
     for (size_t i = 0; i < config->backend_count; i++) {
         generation->loads[i] = matches[i] == SIZE_MAX ? new_load() : ref_load(before->loads[matches[i]]);
@@ -120,6 +127,9 @@ static bool fill(struct generation *generation, const struct generation *before,
             !make_backend_tls(generation, &config->backends[i], before, matches[i], arena, ret_why))
             return false;
     }
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (!make_server(generation, &config->listeners[i], arena, ret_why))
+            return false;
     return true;
 }
 
@@ -159,6 +169,45 @@ static void free_backends(struct generation *generation)
         free(row);
     }
     free(generation->tls);
+    for (size_t i = 0; generation->servers && i < config->listener_count; i++)
+        tls_server_unref(generation->servers[i]);
+    free(generation->servers);
+}
+
+static bool name_fits(struct slice pattern, struct slice name)
+{
+    if (slice_starts_with(pattern, SLICE("*."))) {
+        struct slice suffix = slice_from(pattern, 1);
+        return name.len > suffix.len && slice_eq_nocase(slice_from(name, name.len - suffix.len), suffix);
+    }
+    return pattern.len == 0 || slice_eq_nocase(pattern, name);
+}
+
+const struct config_listener *generation_find_name(const struct generation *generation, uint16_t port,
+                                                   struct slice name)
+{
+    const struct config *config = snapshot_config(generation->snapshot);
+    const struct config_listener *best = NULL;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        if (listener->port != port || !name_fits(listener->hostname, name))
+            continue;
+        bool is_exact = listener->hostname.len && listener->hostname.ptr[0] != '*';
+        if (!best || is_exact || listener->hostname.len > best->hostname.len)
+            best = listener;
+        if (is_exact)
+            break;
+    }
+    return best;
+}
+
+bool generation_has_tls(const struct generation *generation, uint16_t port)
+{
+    const struct config *config = snapshot_config(generation->snapshot);
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].port == port)
+            return config->listeners[i].protocol != LISTENER_HTTP;
+    return false;
 }
 
 void generation_unref(struct generation *generation)

@@ -23,6 +23,7 @@ struct generation {
     struct health *health;
     struct backend_load **loads; // by config_backend.id
     struct tls_context ***tls;   // by backend id and endpoint; NULL rows for backends without TLS
+    struct tls_server **servers; // by listener id; NULL for listeners without TLS
     uint32_t references;
 };
 
@@ -32,6 +33,13 @@ struct generation *generation_new(struct snapshot *take_snapshot, const struct g
                                   struct arena *arena, struct slice *ret_why);
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);
+
+// Among the listeners of a port (as configured) the one whose host name fits best: exact, then the longest wildcard,
+// then none. NULL: none fits. `name` in any case; empty: not given.
+const struct config_listener *generation_find_name(const struct generation *generation, uint16_t port,
+                                                   struct slice name);
+// Whether connections to the port begin with TLS; all listeners of a port agree on that.
+bool generation_has_tls(const struct generation *generation, uint16_t port);
 
 // Adds one if that does not go beyond `limit` (0: no limit).
 bool load_take(uint32_t *load, uint32_t limit);

@@ -106,6 +106,13 @@ void loop_io_close(struct loop_io *io, loop_io_closed *closed)
     io->fd = -1;
 }
 
+void loop_io_release(struct loop_io *io, loop_io_closed *closed)
+{
+    io->closed = closed;
+    io->fd = -1;
+    uv_close((uv_handle_t *)&io->poll, on_closed);
+}
+
 static void on_timer(uv_timer_t *handle)
 {
     struct loop_timer *timer = handle->data;

@@ -58,6 +58,9 @@ void loop_io_want(struct loop_io *io, unsigned events);
 // Ends the watch and closes the socket; `closed` is called later in the same turn of the loop.
 void loop_io_close(struct loop_io *io, loop_io_closed *closed);
 
+// Ends the watch only: the socket is the caller's again. `closed` is called later in the same turn of the loop.
+void loop_io_release(struct loop_io *io, loop_io_closed *closed);
+
 bool loop_timer_init(struct loop *loop, struct loop_timer *timer, void (*call)(struct loop_timer *timer));
 // After `first_ms`, then each `repeat_ms` (0: once).
 void loop_timer_start(struct loop_timer *timer, uint64_t first_ms, uint64_t repeat_ms);

@@ -436,8 +436,9 @@ static void print_ready(const struct server *server, int64_t started_us)
     const char *host = server->options->address ? server->options->address : "localhost";
     bool is_v6 = strchr(host, ':') && host[0] != '[';
     for (size_t i = 0; i < server->port_count && at < sizeof line - 100; i++)
-        at += (size_t)snprintf(line + at, sizeof line - at, is_v6 ? "%shttp://[%s]:%u" : "%shttp://%s:%u",
-                               i ? ", " : "", host, (unsigned)server->ports[i]->number + server->options->port_offset);
+        at += (size_t)snprintf(line + at, sizeof line - at, is_v6 ? "%s%s://[%s]:%u" : "%s%s://%s:%u", i ? ", " : "",
+                               generation_has_tls(server->generation, server->ports[i]->number) ? "https" : "http",
+                               host, (unsigned)server->ports[i]->number + server->options->port_offset);
     if (server->admin && at < sizeof line - 100)
         snprintf(line + at, sizeof line - at, " (admin http://localhost:%u)", admin_port(server->admin));
     fprintf(stderr, "weir: listening on %s after %lld ms\n", line, (long long)(loop_now_us() - started_us) / 1000);

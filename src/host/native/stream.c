@@ -504,6 +504,8 @@ struct stream *stream_open(struct client *client, struct front *front, size_t li
     struct exchange_client who = {
         .remote_address = slice_make(client->peer_text, client->peer_text_len),
         .local_address = slice_make(client->local_text, client->local_text_len),
+        .server_name = client->transport.tls ? tls_server_name(client->transport.tls) : SLICE(""),
+        .is_tls = client->transport.tls != NULL,
         .now_us = loop_now_us(),
         .unix_us = loop_unix_us(),
         .random = worker_random(worker),

@@ -1,4 +1,4 @@
-// TLS towards backends (OpenSSL 3, client side) on non-blocking sockets. The session reads and writes the descriptor
+// TLS (OpenSSL 3) on non-blocking sockets: towards backends, and of clients. A session reads and writes the descriptor
 // itself: no copy is made beside OpenSSL's own record buffers.
 #ifndef WEIR_HOST_NATIVE_TLS_H
 #define WEIR_HOST_NATIVE_TLS_H
@@ -12,8 +12,38 @@ struct tls_session; // of one connection; a worker's own
 // the system's store or the given CA. NULL on failure, with the reason in `arena` (an unreadable CA, ...).
 struct tls_context *tls_context_new(const struct config_tls *config, struct slice host, struct arena *arena,
                                     struct slice *ret_why);
+// Whether the settings of two backends ask for the same context, so that one can stand for the other.
+bool tls_is_same_config(const struct config_tls *a, const struct config_tls *b);
 struct tls_context *tls_context_ref(struct tls_context *context); // thread-safe
 void tls_context_unref(struct tls_context *context);              // thread-safe; NULL is fine
+
+// ---- the listeners' side ------------------------------------------------------------------------------------------
+
+// What one listener of protocol HTTPS shows and asks for; shared by all workers, immutable.
+struct tls_server;
+
+#define TLS_SPEAKS_H2 false // whether h2 is offered to clients by ALPN
+
+// NULL on failure, with the reason in `arena`: no certificate in the PEM, a key that isn't its own, ...
+struct tls_server *tls_server_new(const struct config_server_tls *config, struct arena *arena, struct slice *ret_why);
+struct tls_server *tls_server_ref(struct tls_server *server); // thread-safe
+void tls_server_unref(struct tls_server *server);             // thread-safe; NULL is fine
+// Whether a connection to one may be used for requests to the other: the same certificates (by the names of their
+// Secrets) and the same demands on clients.
+bool tls_server_is_same(const struct tls_server *a, const struct tls_server *b);
+// A session for a socket from which `early` was read already, which must live until the handshake is done.
+// `server_name` is what the client asked for.
+struct tls_session *tls_session_accept(struct tls_server *server, int fd, struct slice early, struct slice server_name);
+// The handshake failed because the client's certificate is missing or not good.
+bool tls_is_peer_refused(const struct tls_session *session);
+// SNI of a client, in lower case, maybe empty; lives as long as the session.
+struct slice tls_server_name(const struct tls_session *session);
+// Agreed on by ALPN; empty: nothing.
+struct slice tls_protocol(const struct tls_session *session);
+// Whose session it is.
+const struct tls_server *tls_session_server(const struct tls_session *session);
+
+// ---- sessions -----------------------------------------------------------------------------------------------------
 
 // A session for a connected (or connecting) non-blocking socket, which stays the caller's. Holds a reference to the
 // context. NULL without memory.

@@ -3,6 +3,7 @@
 
 #include "host/native/worker.h"
 
+#include "host/native/arrival.h"
 #include "host/native/client.h"
 #include "host/native/pool.h"
 
@@ -40,6 +41,7 @@ void worker_deadline(struct worker *worker, struct deadline *deadline, int64_t a
 
 static void close_all(struct worker *worker)
 {
+    arrival_end_all(worker);
     while (!list_is_empty(&worker->clients))
         client_close(LIST_OWNER(worker->clients.next, struct client, node));
 }
@@ -115,7 +117,10 @@ static void on_acceptable(struct loop_io *io, unsigned events)
             return;
         }
         if (!is_full(listener)) {
-            client_accept(listener, fd, &peer);
+            if (generation_has_tls(listener->worker->generation, listener->port->number))
+                arrival_begin(listener, fd, &peer);
+            else
+                client_accept(listener, fd, &peer);
             continue;
         }
         close(fd);
@@ -285,6 +290,7 @@ struct worker *worker_new(unsigned index, const struct server_options *options, 
     worker->read_bytes = malloc(WORKER_READ_BYTES);
     worker->spans = malloc(sizeof *worker->spans);
     list_init(&worker->clients);
+    list_init(&worker->arrivals);
     list_init(&worker->all_pools);
     buf_init(&worker->head, HEAD_MAX);
     buf_init(&worker->log_line, LOG_LINE_MAX);

@@ -67,6 +67,7 @@ struct worker {
     size_t max_connections;
     size_t connection_count;
     struct list clients;
+    struct list arrivals; // connections whose TLS handshake is not done yet
 
     struct dns *dns;
     struct logsink *logsink; // of the process

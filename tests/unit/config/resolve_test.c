@@ -438,8 +438,8 @@ static void tls(void **state)
     assert_true(backend->tls.is_enabled);
     assert_false(backend->tls.is_unverified);
     assert_text(backend->tls.sni, ""); // the endpoint's name
-    assert_int_equal(backend->tls.min_version, 0x0304);
-    assert_int_equal(backend->tls.ca_pem.len, 0);
+    assert_int_equal(backend->tls.choice.min_version, 0x0304);
+    assert_int_equal(backend->tls.trust.ca_pem.len, 0);
     unload(&w);
 
     char ca[300];
@@ -450,7 +450,7 @@ static void tls(void **state)
     assert_text(backend->tls.sni, "llm.x.com");
     assert_text(backend->tls.verify_name, "llm.x.com");
     assert_text(backend->host, "llm.x.com"); // S7: no FQDN, but a TLS name
-    assert_true(slice_starts_with(backend->tls.ca_pem, SLICE("-----BEGIN")));
+    assert_true(slice_starts_with(backend->tls.trust.ca_pem, SLICE("-----BEGIN")));
     unload(&w);
 
     snprintf(ca, sizeof ca, CA, "other.crt", "-----BEGIN CERTIFICATE-----");

@@ -223,7 +223,7 @@ static const char ten_mistakes[] = "apiVersion: gateway.networking.k8s.io/v1\n"
                                    "spec:\n"
                                    "  gatewayClassName: c\n"
                                    "  listeners:\n"
-                                   "  - {name: a, protocol: HTTPS, port: 443}\n" // 7:25
+                                   "  - {name: a, protocol: HTTPS, port: 443}\n" // 7:5
                                    "  - {name: b, protocol: HTTP, port: 0}\n"    // 8:37
                                    "---\n"
                                    "apiVersion: aigateway.envoyproxy.io/v1beta1\n"
@@ -251,7 +251,7 @@ static const char ten_mistakes[] = "apiVersion: gateway.networking.k8s.io/v1\n"
 
 static void test_ten_mistakes(void **state)
 {
-    static const uint32_t places[][2] = {{7, 25},  {8, 37}, {12, 21}, {16, 5}, {17, 11},
+    static const uint32_t places[][2] = {{7, 5},   {8, 37}, {12, 21}, {16, 5}, {17, 11},
                                          {18, 19}, {21, 1}, {25, 11}, {30, 7}, {30, 23}};
     struct loading loading;
     (void)state;

@@ -157,7 +157,7 @@ static void expect(const struct config_tls *config, const char *host, const char
 static void certificates(void **state)
 {
     (void)state;
-    struct config_tls config = {.is_enabled = true, .ca_pem = read_pem("ca")};
+    struct config_tls config = {.is_enabled = true, .trust.ca_pem = read_pem("ca")};
     expect(&config, "backend.example", "good", NULL);
     expect(&config, "127.0.0.1", "good", NULL);
     expect(&config, "backend.example", "expired", "TLS_error: a certificate of backend.example has expired");
@@ -179,10 +179,10 @@ static void bad_configuration(void **state)
 {
     (void)state;
     struct slice why;
-    struct config_tls config = {.is_enabled = true, .ca_pem = SLICE("no pem")};
+    struct config_tls config = {.is_enabled = true, .trust.ca_pem = SLICE("no pem")};
     assert_null(tls_context_new(&config, SLICE("a"), &arena, &why));
     assert_true(slice_eq(why, SLICE("the CA holds no certificate in PEM")));
-    config.ca_pem = SLICE("");
+    config.trust.ca_pem = SLICE("");
     assert_null(tls_context_new(&config, SLICE(""), &arena, &why));
     assert_true(why.len > 0);
     tls_context_unref(NULL);
@@ -216,7 +216,7 @@ static void no_tls(void **state)
 static void resumption(void **state)
 {
     (void)state;
-    struct config_tls config = {.is_enabled = true, .ca_pem = read_pem("ca")};
+    struct config_tls config = {.is_enabled = true, .trust.ca_pem = read_pem("ca")};
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         SSL_CTX *server = server_context("good", version);
         struct tls_context *client = client_context(&config, "backend.example");
@@ -242,7 +242,7 @@ static void resumption(void **state)
 static void narrow_socket(void **state)
 {
     (void)state;
-    struct config_tls config = {.is_enabled = true, .ca_pem = read_pem("ca")};
+    struct config_tls config = {.is_enabled = true, .trust.ca_pem = read_pem("ca")};
     SSL_CTX *server = server_context("good", TLS1_3_VERSION);
     struct tls_context *client = client_context(&config, "backend.example");
     struct pair pair;
@@ -286,7 +286,7 @@ static void narrow_socket(void **state)
 static void truncation(void **state)
 {
     (void)state;
-    struct config_tls config = {.is_enabled = true, .ca_pem = read_pem("ca")};
+    struct config_tls config = {.is_enabled = true, .trust.ca_pem = read_pem("ca")};
     SSL_CTX *server = server_context("good", TLS1_3_VERSION);
     struct tls_context *client = client_context(&config, "backend.example");
     struct pair pair;

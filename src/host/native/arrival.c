@@ -1,0 +1,219 @@
+// Handshakes of clients. Nothing is known of a client yet: little is kept for it, and not for long.
+#include "host/native/arrival.h"
+
+#include "host/native/client.h"
+#include "host/native/client_hello.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum arrival_state {
+    ARRIVAL_HELLO,
+    ARRIVAL_HANDSHAKE,
+    ARRIVAL_CLOSED, // waits for the loop to let go of it
+};
+
+struct arrival {
+    struct loop_io io; // first, so that it can be found from it
+    struct worker *worker;
+    struct listener *listener;
+    struct list node; // in worker.arrivals
+    struct deadline deadline;
+    enum arrival_state state;
+    struct net_address peer;
+    struct buf hello;
+    struct tls_session *tls;
+};
+
+// Alerts that are sent before there is a session (RFC 8446 section 6): fatal.
+enum alert {
+    ALERT_UNEXPECTED_MESSAGE = 10,
+    ALERT_DECODE_ERROR = 50,
+    ALERT_INTERNAL_ERROR = 80,
+    ALERT_UNRECOGNIZED_NAME = 112,
+};
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+static void on_closed(struct loop_io *io)
+{
+    free((struct arrival *)(void *)io);
+}
+
+// Takes it out of everything but the loop.
+static void leave(struct arrival *arrival)
+{
+    arrival->state = ARRIVAL_CLOSED;
+    list_remove(&arrival->node);
+    deadline_clear(&arrival->worker->deadlines, &arrival->deadline);
+    buf_fini(&arrival->hello);
+}
+
+static void end(struct arrival *arrival, uint64_t *counter)
+{
+    if (counter)
+        counter_add(counter, 1);
+    leave(arrival);
+    tls_session_free(arrival->tls);
+    arrival->tls = NULL;
+    worker_connection_closed(arrival->worker, arrival->listener);
+    loop_io_close(&arrival->io, on_closed);
+}
+
+static void refuse(struct arrival *arrival, enum alert alert, uint64_t *counter)
+{
+    char record[] = {21, 3, 3, 0, 2, 2, (char)alert};
+    struct iovec part = {record, sizeof record};
+    net_write(arrival->io.fd, &part, 1); // whether it arrives or not
+    end(arrival, counter);
+}
+
+void arrival_end_all(struct worker *worker)
+{
+    while (!list_is_empty(&worker->arrivals))
+        end(LIST_OWNER(worker->arrivals.next, struct arrival, node), NULL);
+}
+
+static void on_deadline(struct deadline *deadline, int64_t now_us)
+{
+    struct arrival *arrival = LIST_OWNER(deadline, struct arrival, deadline);
+    (void)now_us;
+    end(arrival, &arrival->worker->counters.tls_timeouts);
+}
+
+// ---- the handshake ------------------------------------------------------------------------------------------------
+
+// The connection goes on as one that speaks HTTP.
+static void hand_on(struct arrival *arrival)
+{
+    struct worker *worker = arrival->worker;
+    struct transport transport = {.fd = arrival->io.fd, .tls = arrival->tls};
+    counter_add(&worker->counters.tls_handshakes, 1);
+    counter_add(&worker->counters.tls_resumptions, tls_is_resumed(arrival->tls));
+    leave(arrival);
+    loop_io_release(&arrival->io, on_closed);
+    client_begin(arrival->listener, &transport, &arrival->peer);
+}
+
+static void shake(struct arrival *arrival)
+{
+    struct counters *counters = &arrival->worker->counters;
+    switch (tls_handshake(arrival->tls)) {
+    case TLS_OK:
+        hand_on(arrival);
+        return;
+    case TLS_WANT_READ:
+        loop_io_want(&arrival->io, LOOP_READ);
+        return;
+    case TLS_WANT_WRITE:
+        loop_io_want(&arrival->io, LOOP_WRITE);
+        return;
+    case TLS_EOF:
+    case TLS_FAILED:
+        end(arrival, tls_is_peer_refused(arrival->tls) ? &counters->tls_client_refusals : &counters->tls_failures);
+        return;
+    }
+}
+
+// ---- the ClientHello ----------------------------------------------------------------------------------------------
+
+static void choose(struct arrival *arrival, struct slice server_name)
+{
+    const struct generation *generation = arrival->worker->generation;
+    struct counters *counters = &arrival->worker->counters;
+    const struct config_listener *listener =
+        generation_find_name(generation, arrival->listener->port->number, server_name);
+    if (!listener || !generation->servers[listener->id]) {
+        refuse(arrival, ALERT_UNRECOGNIZED_NAME, &counters->tls_unknown_names);
+        return;
+    }
+    arrival->tls =
+        tls_session_accept(generation->servers[listener->id], arrival->io.fd, buf_slice(&arrival->hello), server_name);
+    arrival->state = ARRIVAL_HANDSHAKE;
+    if (arrival->tls)
+        shake(arrival);
+    else
+        refuse(arrival, ALERT_INTERNAL_ERROR, &counters->tls_failures);
+}
+
+// Somebody who speaks HTTP to a port with TLS gets told.
+static bool is_plain_http(struct slice bytes)
+{
+    return bytes.len && ((bytes.ptr[0] >= 'A' && bytes.ptr[0] <= 'Z'));
+}
+
+static void tell_plain(struct arrival *arrival)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 43\r\n"
+                                 "connection: close\r\n\r\nThis port speaks TLS: use https://, please.";
+    struct iovec part = {(void *)(uintptr_t)answer, sizeof answer - 1};
+    net_write(arrival->io.fd, &part, 1);
+    end(arrival, &arrival->worker->counters.tls_failures);
+}
+
+static void read_hello(struct arrival *arrival)
+{
+    struct client_hello hello;
+    struct counters *counters = &arrival->worker->counters;
+    struct buf *bytes = &arrival->hello;
+    if (bytes->len == bytes->cap && !buf_reserve(bytes, bytes->cap ? 1 : 2048)) {
+        refuse(arrival, ALERT_DECODE_ERROR, &counters->tls_failures);
+        return;
+    }
+    ssize_t got =
+        net_read(arrival->io.fd, arrival->hello.ptr + arrival->hello.len, arrival->hello.cap - arrival->hello.len);
+    if (got == NET_AGAIN)
+        return;
+    if (got <= 0) {
+        end(arrival, arrival->hello.len ? &counters->tls_failures : NULL);
+        return;
+    }
+    arrival->hello.len += (size_t)got;
+    switch (client_hello_read(buf_slice(&arrival->hello), arrival->worker->read_bytes, &hello)) {
+    case HELLO_MORE:
+        return;
+    case HELLO_READY:
+        choose(arrival, hello.server_name);
+        return;
+    case HELLO_MALFORMED:
+        if (is_plain_http(buf_slice(&arrival->hello)))
+            tell_plain(arrival);
+        else
+            refuse(arrival, ALERT_DECODE_ERROR, &counters->tls_failures);
+        return;
+    case HELLO_TOO_LARGE:
+        refuse(arrival, ALERT_DECODE_ERROR, &counters->tls_failures);
+        return;
+    }
+}
+
+static void on_event(struct loop_io *io, unsigned events)
+{
+    struct arrival *arrival = (struct arrival *)(void *)io;
+    if (arrival->state == ARRIVAL_HELLO)
+        read_hello(arrival);
+    else if (arrival->state == ARRIVAL_HANDSHAKE)
+        shake(arrival);
+    if ((events & LOOP_ERROR) && arrival->state != ARRIVAL_CLOSED) // the watch has ended
+        end(arrival, &arrival->worker->counters.tls_failures);
+}
+
+void arrival_begin(struct listener *listener, int fd, const struct net_address *peer)
+{
+    struct worker *worker = listener->worker;
+    struct arrival *arrival = calloc(1, sizeof *arrival);
+    if (!arrival || !loop_io_init(&worker->loop, &arrival->io, fd, on_event)) {
+        free(arrival);
+        close(fd);
+        return;
+    }
+    arrival->worker = worker;
+    arrival->listener = listener;
+    arrival->peer = *peer;
+    buf_init(&arrival->hello, CLIENT_HELLO_BYTES);
+    deadline_init(&arrival->deadline, on_deadline);
+    list_append(&worker->arrivals, &arrival->node);
+    worker_connection_opened(worker, listener);
+    worker_deadline(worker, &arrival->deadline, loop_now_us() + ARRIVAL_TIME_US);
+    loop_io_want(&arrival->io, LOOP_READ);
+}
