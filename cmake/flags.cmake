@@ -1,4 +1,5 @@
 # Warnings from the first day, hardening in release, sanitizers when asked for.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON) # programs against exploits, the core because it also stands in a module
 add_library(weir_flags INTERFACE)
 target_compile_options(weir_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -14,8 +15,7 @@ if(WEIR_SANITIZE)
   target_compile_options(weir_flags INTERFACE -fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(weir_flags INTERFACE -fsanitize=${WEIR_SANITIZE})
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
-  target_compile_options(weir_flags INTERFACE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
-    -fPIE)
+  target_compile_options(weir_flags INTERFACE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection)
   # Not every compiler and processor has these (clang 14 hides the second one).
   include(CheckCCompilerFlag)
   foreach(flag -fcf-protection=full -ftrivial-auto-var-init=zero)
@@ -25,7 +25,7 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
       target_compile_options(weir_flags INTERFACE ${flag})
     endif()
   endforeach()
-  target_link_options(weir_flags INTERFACE -pie -Wl,-z,relro,-z,now)
+  target_link_options(weir_flags INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie> -Wl,-z,relro,-z,now)
 endif()
 
 # A release of weir is optimised as a whole when it is linked: its rooms are many small functions. The objects keep their

@@ -3,6 +3,8 @@ include(GNUInstallDirs)
 if(TARGET weir_cli)
   install(TARGETS weir_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+# Where `weir envoy` looks for it, beside the program's folder.
+install(TARGETS weir_envoy LIBRARY DESTINATION lib/weir)
 install(TARGETS weir ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY src/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/weir FILES_MATCHING PATTERN "*.h" PATTERN "*.def"
         PATTERN "host" EXCLUDE PATTERN "cli" EXCLUDE)

@@ -1,23 +1,25 @@
-# Completion of weir(1) for bash.
-_weir() {
-    local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-}
+# bash completion for weir
+_weir()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run check explain test mock version help" -- "$current")
+        words='run check explain test mock envoy version help'
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
         return
     fi
-    local options=""
-    case $command in
-    run) options="--address --workers --admin-port --log-level --port-offset --drain-time --generation-header --mock" ;;
-    check) options="--json" ;;
-    explain) options="--request --path --header --data --listener --json" ;;
-    test) options="--case --verbose" ;;
-    mock) options="--port --address --latency --tokens --rate --chunk --fail --workers" ;;
-    help) options="run check explain test mock version" ;;
+    case ${COMP_WORDS[1]} in
+    run) words='--address --workers --admin-port --log-level --port-offset --drain-time --mock --help' ;;
+    check) words='--json --help' ;;
+    explain) words='--request --path --header --data --listener --json --help' ;;
+    test) words='--case --verbose --help' ;;
+    mock) words='--port --address --latency --tokens --rate --chunk --fail --workers --help' ;;
+    envoy) words='--xds-dir --module --address --port-offset --admin-port --help' ;;
+    version) words='--help' ;;
+    help) words='--man --completion --help' ;;
     esac
-    if [[ $current == -* || $command == help ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
-    else
-        mapfile -t COMPREPLY < <(compgen -f -- "$current")
-    fi
+    case $word in
+    -*) COMPREPLY=($(compgen -W "$words" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    esac
 }
 complete -o filenames -F _weir weir

@@ -11,9 +11,9 @@ static int command_version(struct cli *cli, const struct arguments *arguments)
 typedef int command_function(struct cli *cli, const struct arguments *arguments);
 
 static command_function *const functions[COMMAND_COUNT] = {
-    [COMMAND_RUN] = command_run,   [COMMAND_CHECK] = command_check, [COMMAND_EXPLAIN] = command_explain,
-    [COMMAND_TEST] = command_test, [COMMAND_MOCK] = command_mock,   [COMMAND_VERSION] = command_version,
-    [COMMAND_HELP] = command_help,
+    [COMMAND_RUN] = command_run,     [COMMAND_CHECK] = command_check, [COMMAND_EXPLAIN] = command_explain,
+    [COMMAND_TEST] = command_test,   [COMMAND_MOCK] = command_mock,   [COMMAND_VERSION] = command_version,
+    [COMMAND_ENVOY] = command_envoy, [COMMAND_HELP] = command_help,
 };
 
 int cli_main(struct cli *cli, int argc, char *const *argv)

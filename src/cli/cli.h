@@ -99,6 +99,7 @@ int command_check(struct cli *cli, const struct arguments *arguments);
 int command_explain(struct cli *cli, const struct arguments *arguments);
 int command_test(struct cli *cli, const struct arguments *arguments);
 int command_mock(struct cli *cli, const struct arguments *arguments);
+int command_envoy(struct cli *cli, const struct arguments *arguments);
 int command_help(struct cli *cli, const struct arguments *arguments);
 void help_print_command(FILE *out, enum command_id id);
 void help_print_overview(FILE *out);

@@ -208,14 +208,30 @@ static struct exchange_choice choose(struct exchange *x, size_t i)
     return (struct exchange_choice){.kind = CHOICE_BACKEND, .ref = &x->hit.rule->refs[i], .is_retry = x->attempts > 0};
 }
 
-struct exchange_choice exchange_next_backend(struct exchange *x, int64_t now_us, const struct backend_health *health)
+// False: the reply is ready.
+static bool take_states(struct exchange *x)
 {
     if (x->step == STEP_REPLY || !x->hit.rule)
-        return (struct exchange_choice){.kind = CHOICE_REPLY};
-    if (!x->refs && !(x->refs = ARENA_ARRAY(&x->arena, struct ref_state, x->hit.rule->ref_count))) {
+        return false;
+    if (!x->refs && !(x->refs = ARENA_ARRAY(&x->arena, struct ref_state, x->hit.rule->ref_count)))
         x->step = reply_error(x, ERROR_OVERLOADED, SLICE(""));
+    return x->refs;
+}
+
+bool exchange_host_picks(struct exchange *x)
+{
+    x->has_host_picks = true;
+    if (!take_states(x))
+        return false;
+    if (x->rule->usable_refs == 0)
+        give_up(x);
+    return x->step != STEP_REPLY;
+}
+
+struct exchange_choice exchange_next_backend(struct exchange *x, int64_t now_us, const struct backend_health *health)
+{
+    if (!take_states(x))
         return (struct exchange_choice){.kind = CHOICE_REPLY};
-    }
     note_health(x, health);
     size_t i = pick_fresh(x, now_us);
     if (i != SLICE_NOT_FOUND)

@@ -93,6 +93,11 @@ struct exchange_choice {
 // Picks by priority, weight, health and what was tried (S7).
 struct exchange_choice exchange_next_backend(struct exchange *x, int64_t now_us, const struct backend_health *health);
 
+// For hosts that pick backends and try again by themselves (Envoy): called once, when a backend is wanted, instead of
+// exchange_next_backend. From then on attempt_begin may be called for any reference of the rule, once an attempt, and no
+// verdict is ATTEMPT_RETRY. False: the rule has no backend that could be picked, exchange_reply() is ready.
+bool exchange_host_picks(struct exchange *x);
+
 // ---- attempts -------------------------------------------------------------------------------------------------
 
 struct attempt_request {
@@ -162,6 +167,14 @@ void exchange_free(struct exchange *x);
 // ---- what hosts and tools may ask -----------------------------------------------------------------------------
 
 const struct config_rule *exchange_rule(const struct exchange *x);
+// "httproute/ns/name/rule/i" of the rule; empty before there is one.
+struct slice exchange_cluster(const struct exchange *x);
+// The reference of the rule that has this key; NULL: none, or no rule yet.
+const struct config_backend_ref *exchange_ref(const struct exchange *x, struct slice key);
+// The newest attempt; NULL before the first.
+struct attempt *exchange_attempt(const struct exchange *x);
+// Why the exchange answers itself or was cut; ERROR_NONE otherwise.
+enum error_code exchange_error(const struct exchange *x);
 const struct config_listener *exchange_listener(const struct exchange *x);
 struct snapshot *exchange_snapshot(const struct exchange *x);
 struct slice exchange_request_id(const struct exchange *x);

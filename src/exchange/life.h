@@ -111,6 +111,7 @@ struct exchange {
     uint32_t skipped_body_mutations; // on forms
     uint32_t retries_left;
     bool is_retry_barred; // by the host's budget, when a backend was chosen last
+    bool has_host_picks;  // the host picks and retries by itself
     bool is_exhausted;    // a retry was due and none was left: URX
     int64_t backoff_until_us;
     int64_t retry_wait_us; // as decided when the last attempt failed

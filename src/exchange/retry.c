@@ -78,6 +78,8 @@ static int64_t draw_backoff_us(struct exchange *x)
 // Whether some backend can take another attempt, in time.
 static bool is_another_left(struct exchange *x, int64_t now_us)
 {
+    if (x->has_host_picks)
+        return false;
     if (!x->retries_left || x->is_retry_barred) {
         x->is_exhausted = true;
         return false;

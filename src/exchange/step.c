@@ -35,6 +35,29 @@ const struct config_rule *exchange_rule(const struct exchange *x)
     return x->hit.rule;
 }
 
+struct slice exchange_cluster(const struct exchange *x)
+{
+    return x->rule ? x->rule->cluster : SLICE("");
+}
+
+const struct config_backend_ref *exchange_ref(const struct exchange *x, struct slice key)
+{
+    for (size_t i = 0; x->hit.rule && i < x->hit.rule->ref_count; i++)
+        if (slice_eq(x->hit.rule->refs[i].key, key))
+            return &x->hit.rule->refs[i];
+    return NULL;
+}
+
+struct attempt *exchange_attempt(const struct exchange *x)
+{
+    return x->attempt;
+}
+
+enum error_code exchange_error(const struct exchange *x)
+{
+    return x->error;
+}
+
 const struct config_listener *exchange_listener(const struct exchange *x)
 {
     return x->listener->config;

@@ -298,6 +298,12 @@ static const struct config_log_field default_fields[] = {
     FIELD("gen_ai.usage.total_tokens", "%USAGE(total)%"),
 };
 
+const struct config_log_field *accesslog_default_fields(size_t *ret_count)
+{
+    *ret_count = sizeof default_fields / sizeof *default_fields;
+    return default_fields;
+}
+
 static bool add_line(struct compiler *compiler, const struct config_log *config)
 {
     bool is_default = config->field_count == 0;

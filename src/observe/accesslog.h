@@ -13,6 +13,8 @@ struct accesslog;
 const struct accesslog *accesslog_new(struct arena *arena, const struct config_log *config, struct findings *findings);
 // The built-in JSON format for listeners without a configured one.
 const struct accesslog *accesslog_default(struct arena *arena);
+// The fields of that format, for who writes it down elsewhere.
+const struct config_log_field *accesslog_default_fields(size_t *ret_count);
 // Whether this log wants a line for the record (its `matches`).
 bool accesslog_wants(const struct accesslog *log, const struct record *record);
 // Appends one line, newline included. False when the buffer refused; nothing partial stays then.

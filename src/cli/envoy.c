@@ -1,0 +1,125 @@
+// `weir envoy`: the Envoy configuration of the same resources, printed, or written as files that a running Envoy follows.
+#include "cli/load.h"
+#include "host/envoy/bootstrap/bootstrap.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODULE_NAME "libweir_envoy.so"
+#define OUTPUT_MAX_BYTES ((size_t)1 << 30)
+
+// ---- options --------------------------------------------------------------------------------------------------
+
+// Beside the program (as built), else where `make install` puts it.
+static struct slice find_module(struct arena *arena)
+{
+    char program[4096];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program);
+    struct slice path = slice_make(program, len > 0 ? (size_t)len : 0);
+    while (path.len && path.ptr[path.len - 1] != '/')
+        path.len--;
+    struct slice beside = arena_join(arena, (struct slice[]){path, SLICE(MODULE_NAME)}, 2);
+    if (beside.ptr && access(beside.ptr, R_OK) == 0)
+        return beside;
+    return arena_join(arena, (struct slice[]){path, SLICE("../lib/weir/" MODULE_NAME)}, 2);
+}
+
+static bool read_options(struct cli *cli, const struct arguments *arguments, struct arena *arena,
+                         struct bootstrap *bootstrap)
+{
+    uint64_t offset = 0;
+    uint64_t admin = 9901;
+    bootstrap->address = SLICE("0.0.0.0");
+    argument_value(arguments, OPTION_ENVOY_ADDRESS, &bootstrap->address);
+    argument_value(arguments, OPTION_ENVOY_XDS_DIR, &bootstrap->xds_dir);
+    if (!argument_value(arguments, OPTION_ENVOY_MODULE, &bootstrap->module_path))
+        bootstrap->module_path = find_module(arena);
+    if (!argument_u64(cli, arguments, OPTION_ENVOY_PORT_OFFSET, 0, 65535, &offset) ||
+        !argument_u64(cli, arguments, OPTION_ENVOY_ADMIN_PORT, 0, 65535, &admin))
+        return false;
+    bootstrap->port_offset = (uint16_t)offset;
+    bootstrap->admin_port = (uint16_t)admin;
+    return true;
+}
+
+// ---- files ----------------------------------------------------------------------------------------------------
+
+static bool fail(struct cli *cli, struct slice path)
+{
+    fprintf(cli->err, "weir envoy: " SLICE_FMT ": %s\n", SLICE_ARG(path), strerror(errno));
+    return false;
+}
+
+// Beside its place first, then moved there at once: Envoy never reads half a file, and watches the folder for moves.
+static bool write_file(struct cli *cli, struct arena *arena, struct slice path, struct slice text)
+{
+    struct slice beside = arena_join(arena, (struct slice[]){path, SLICE(".new")}, 2);
+    FILE *file = beside.ptr ? fopen(beside.ptr, "wbe") : NULL;
+    if (!file)
+        return fail(cli, path);
+    bool is_written = fchmod(fileno(file), 0600) == 0 && fwrite(text.ptr, 1, text.len, file) == text.len;
+    is_written = fflush(file) == 0 && is_written && fsync(fileno(file)) == 0;
+    is_written = fclose(file) == 0 && is_written;
+    return (is_written && rename(beside.ptr, path.ptr) == 0) || fail(cli, path);
+}
+
+// Clusters before the routes that name them, routes before listeners.
+static bool write_xds(struct cli *cli, struct arena *arena, const struct bootstrap *bootstrap)
+{
+    static const char *const kinds[] = {"cds", "rds", "lds"};
+    struct slice version = arena_printf(arena, "%lld", (long long)time(NULL));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct buf text;
+        buf_init(&text, OUTPUT_MAX_BYTES);
+        struct slice parts[] = {bootstrap->xds_dir, SLICE("/"), slice_from_cstr(kinds[i]), SLICE(".json")};
+        errno = ENOMEM;
+        bool is_written = bootstrap_write_xds(bootstrap, kinds[i], version, &text) &&
+                          write_file(cli, arena, arena_join(arena, parts, 4), buf_slice(&text));
+        buf_fini(&text);
+        if (!is_written)
+            return false;
+    }
+    return true;
+}
+
+static int write_all(struct cli *cli, struct arena *arena, const struct bootstrap *bootstrap)
+{
+    struct buf text;
+    buf_init(&text, OUTPUT_MAX_BYTES);
+    bool is_good = (!bootstrap->xds_dir.len || write_xds(cli, arena, bootstrap)) && bootstrap_write(bootstrap, &text) &&
+                   fwrite(text.ptr, 1, text.len, cli->out) == text.len && fflush(cli->out) == 0;
+    buf_fini(&text);
+    return is_good ? CLI_OK : CLI_FAILED;
+}
+
+int command_envoy(struct cli *cli, const struct arguments *arguments)
+{
+    struct arena arena;
+    struct findings findings;
+    struct sources sources = {0};
+    struct bootstrap bootstrap = {0};
+    if (arguments->file_count == 0)
+        return cli_usage_error(cli, COMMAND_ENVOY, "no file to write an Envoy configuration of");
+    arena_init(&arena, 64 << 10, SIZE_MAX);
+    findings_init(&findings, &arena);
+    int status = CLI_USAGE;
+    if (read_options(cli, arguments, &arena, &bootstrap)) {
+        load_sources(cli, arguments->files, arguments->file_count, &arena, &findings, &sources);
+        struct config_env env = load_environment(cli);
+        struct snapshot *snapshot = load_snapshot(&sources, &env, 1, 1, &findings);
+        bootstrap.config = snapshot ? snapshot_config(snapshot) : NULL;
+        bootstrap.documents = sources.items;
+        bootstrap.document_count = sources.count;
+        if (snapshot)
+            bootstrap_check(&bootstrap, &findings);
+        findings_print(cli->err, &findings, false);
+        if (snapshot && findings.error_count == 0)
+            status = write_all(cli, &arena, &bootstrap);
+        if (snapshot)
+            snapshot_unref(snapshot);
+    }
+    arena_fini(&arena);
+    return status;
+}

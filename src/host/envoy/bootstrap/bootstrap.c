@@ -1,0 +1,112 @@
+#include "host/envoy/bootstrap/bootstrap.h"
+
+void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings)
+{
+    const struct config *config = bootstrap->config;
+    for (size_t i = 0; i < config->listener_count; i++)
+        if ((uint32_t)config->listeners[i].port + bootstrap->port_offset > UINT16_MAX)
+            finding_error(findings, config->listeners[i].mark, "port %u plus --port-offset is over 65535",
+                          config->listeners[i].port);
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].client.is_keep_alive_off || config->listeners[i].client.max_connections)
+            finding_error(findings, config->listeners[i].mark,
+                          "weir envoy does not write connection limits and switched-off keep-alive of a "
+                          "ClientTrafficPolicy yet; leave them out, or set them in Envoy's own configuration");
+}
+
+// ---- xDS ------------------------------------------------------------------------------------------------------
+
+static void emit_source(const struct bootstrap *bootstrap, struct emit *emit, const char *key, const char *file)
+{
+    struct buf path;
+    buf_init(&path, 8192);
+    buf_append(&path, bootstrap->xds_dir);
+    buf_append(&path, slice_from_cstr(file));
+    emit_object(emit, key);
+    emit_cstr(emit, "resource_api_version", "V3");
+    emit_object(emit, "path_config_source");
+    emit_text(emit, "path", buf_slice(&path));
+    emit_object(emit, "watched_directory");
+    emit_text(emit, "path", bootstrap->xds_dir);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+    buf_fini(&path);
+}
+
+static void emit_dynamic(const struct bootstrap *bootstrap, struct emit *emit)
+{
+    emit_object(emit, "node");
+    emit_cstr(emit, "id", "weir");
+    emit_cstr(emit, "cluster", "weir");
+    emit_end(emit);
+    emit_object(emit, "dynamic_resources");
+    emit_source(bootstrap, emit, "lds_config", "/lds.json");
+    emit_source(bootstrap, emit, "cds_config", "/cds.json");
+    emit_end(emit);
+}
+
+static void emit_listeners(const struct bootstrap *bootstrap, struct emit *emit, bool with_type)
+{
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++)
+        if (bootstrap_is_first_of_port(bootstrap, i))
+            bootstrap_listener(bootstrap, emit, i, with_type);
+}
+
+bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf)
+{
+    struct emit emit = {.buf = buf};
+    emit_object(&emit, "");
+    emit_text(&emit, "version_info", version);
+    emit_list(&emit, "resources");
+    if (kind[0] == 'l')
+        emit_listeners(bootstrap, &emit, true);
+    else if (kind[0] == 'c')
+        bootstrap_clusters(bootstrap, &emit, true);
+    for (size_t i = 0; kind[0] == 'r' && i < bootstrap->config->listener_count; i++)
+        if (bootstrap_is_first_of_port(bootstrap, i))
+            bootstrap_routes(bootstrap, &emit, i, true);
+    emit_list_end(&emit);
+    emit_end(&emit);
+    return buf_append_byte(buf, '\n') && !buf->has_failed;
+}
+
+// ---- the whole ------------------------------------------------------------------------------------------------
+
+static void emit_static(const struct bootstrap *bootstrap, struct emit *emit)
+{
+    emit_object(emit, "static_resources");
+    emit_list(emit, "listeners");
+    emit_listeners(bootstrap, emit, false);
+    emit_list_end(emit);
+    emit_list(emit, "clusters");
+    bootstrap_clusters(bootstrap, emit, false);
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
+static void emit_admin(struct emit *emit, uint16_t port)
+{
+    emit_object(emit, "admin");
+    emit_object(emit, "address");
+    emit_object(emit, "socket_address");
+    emit_cstr(emit, "address", "127.0.0.1");
+    emit_u64(emit, "port_value", port);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf)
+{
+    struct emit emit = {.buf = buf};
+    emit_object(&emit, "");
+    if (bootstrap->admin_port)
+        emit_admin(&emit, bootstrap->admin_port);
+    if (bootstrap->xds_dir.len)
+        emit_dynamic(bootstrap, &emit);
+    else
+        emit_static(bootstrap, &emit);
+    emit_end(&emit);
+    return buf_append_byte(buf, '\n') && !buf->has_failed;
+}

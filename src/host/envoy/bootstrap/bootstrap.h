@@ -1,0 +1,47 @@
+// The Envoy configuration that serves the same resources as `weir run`, with the module: a static bootstrap, or the
+// resources of file-based xDS (the same three lists) with a bootstrap that follows them.
+//
+// One Envoy listener a port, one virtual host a Gateway listener, one route and one cluster a rule. Routes are found by
+// Weir's rule field in a hash map, so their number costs nothing. Resources stand with the virtual hosts, so that a
+// change of routes is one route configuration and never touches a listener or its connections.
+#ifndef WEIR_HOST_ENVOY_BOOTSTRAP_H
+#define WEIR_HOST_ENVOY_BOOTSTRAP_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "host/envoy/bootstrap/emit.h"
+
+struct bootstrap {
+    const struct config *config;
+    const struct config_file *documents; // what the module is to read, as it was given
+    size_t document_count;
+    struct slice module_path; // of libweir_envoy.so, as Envoy sees it
+    struct slice address;     // that listeners bind
+    uint16_t port_offset;
+    uint16_t admin_port;  // 0: none
+    struct slice xds_dir; // empty: static
+};
+
+// What can't be said in an Envoy configuration becomes an error finding.
+void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings);
+// The whole bootstrap. False when the buffer refused.
+bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf);
+// One file of xDS: "lds", "cds" or "rds"; `version` is any text that changes with the content.
+bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf);
+
+// ---- parts ----------------------------------------------------------------------------------------------------
+
+// Whether no earlier listener has that listener's port.
+bool bootstrap_is_first_of_port(const struct bootstrap *bootstrap, size_t listener);
+// Each writes one resource; `with_type` adds "@type", as xDS wants it.
+void bootstrap_listener(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type);
+void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type);
+void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bool with_type);
+void bootstrap_access_logs(struct emit *emit, const struct config_listener *listener);
+// The members that load the module: "dynamic_module_config".
+void bootstrap_module(const struct bootstrap *bootstrap, struct emit *emit);
+void bootstrap_rule_name(const struct config_route *route, const struct config_rule *rule, char *text, size_t cap);
+bool bootstrap_is_usable(const struct config_backend_ref *ref);
+bool bootstrap_has_usable(const struct config_rule *rule);
+
+#endif

@@ -1,0 +1,322 @@
+// Clusters: one a rule; a locality for each backendRef, with its priority and weight, and metadata that names it.
+#include "host/envoy/bootstrap/bootstrap.h"
+
+#include <stdio.h>
+
+#define MODULE_FILTER "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
+#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
+
+// ---- endpoints ------------------------------------------------------------------------------------------------
+
+// Envoy wants priorities without gaps: how many different smaller ones the rule has.
+static uint32_t rank_of(const struct config_rule *rule, uint32_t priority)
+{
+    uint32_t rank = 0;
+    for (size_t i = 0; i < rule->ref_count; i++) {
+        bool is_counted = bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].priority < priority;
+        for (size_t before = 0; is_counted && before < i; before++)
+            is_counted =
+                !(bootstrap_is_usable(&rule->refs[before]) && rule->refs[before].priority == rule->refs[i].priority);
+        rank += is_counted;
+    }
+    return rank;
+}
+
+static void backend_name(const struct config_backend *backend, char *text, size_t cap)
+{
+    snprintf(text, cap, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(backend->namespace_), SLICE_ARG(backend->name));
+}
+
+static void emit_endpoint(struct emit *emit, const struct config_backend_ref *ref,
+                          const struct config_endpoint *endpoint)
+{
+    emit_object(emit, "");
+    emit_object(emit, "endpoint");
+    emit_object(emit, "address");
+    emit_object(emit, "socket_address");
+    emit_text(emit, "address", endpoint->host);
+    emit_u64(emit, "port_value", endpoint->port);
+    emit_end(emit);
+    emit_end(emit);
+    if (ref->backend->host.len)
+        emit_text(emit, "hostname", ref->backend->host);
+    emit_end(emit);
+    emit_object(emit, "metadata");
+    emit_object(emit, "filter_metadata");
+    emit_object(emit, "weir");
+    emit_text(emit, "ref", ref->key);
+    emit_end(emit);
+    if (ref->backend->tls.is_enabled) {
+        char name[1024];
+        backend_name(ref->backend, name, sizeof name);
+        emit_object(emit, "envoy.transport_socket_match");
+        emit_cstr(emit, "weir_tls", name);
+        emit_end(emit);
+    }
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+static void emit_locality(struct emit *emit, const struct config_rule *rule, const struct config_backend_ref *ref)
+{
+    char name[32];
+    snprintf(name, sizeof name, "ref-%zu", ref->index);
+    emit_object(emit, "");
+    emit_object(emit, "locality");
+    emit_cstr(emit, "region", name);
+    emit_end(emit);
+    emit_u64(emit, "priority", rank_of(rule, ref->priority));
+    emit_u64(emit, "load_balancing_weight", ref->weight);
+    emit_list(emit, "lb_endpoints");
+    for (size_t i = 0; i < ref->backend->endpoint_count; i++)
+        emit_endpoint(emit, ref, &ref->backend->endpoints[i]);
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
+static void emit_assignment(struct emit *emit, const struct config_rule *rule, const char *name)
+{
+    emit_object(emit, "load_assignment");
+    emit_cstr(emit, "cluster_name", name);
+    emit_list(emit, "endpoints");
+    for (size_t i = 0; i < rule->ref_count; i++)
+        if (bootstrap_is_usable(&rule->refs[i]))
+            emit_locality(emit, rule, &rule->refs[i]);
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
+// ---- health and limits ----------------------------------------------------------------------------------------
+
+static void emit_balancing(struct emit *emit, const struct config_traffic *traffic)
+{
+    static const char *const policies[] = {
+        [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_RANDOM] = "RANDOM"};
+    emit_cstr(emit, "lb_policy", policies[traffic->lb]);
+    emit_object(emit, "common_lb_config");
+    emit_object(emit, "healthy_panic_threshold");
+    emit_u64(emit, "value", traffic->panic_threshold_percent);
+    emit_end(emit);
+    emit_object(emit, "locality_weighted_lb_config");
+    emit_end(emit);
+    emit_end(emit);
+    emit_object(emit, "circuit_breakers");
+    emit_list(emit, "thresholds");
+    emit_object(emit, "");
+    emit_u64(emit, "max_connections", traffic->max_connections);
+    emit_u64(emit, "max_pending_requests", traffic->max_pending_requests);
+    emit_u64(emit, "max_requests", traffic->max_parallel_requests);
+    emit_u64(emit, "max_retries", traffic->max_parallel_retries);
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
+static void emit_outliers(struct emit *emit, const struct config_passive_health *passive)
+{
+    if (!passive->is_set)
+        return;
+    bool is_split = passive->consecutive_local_origin_failures > 0;
+    emit_object(emit, "outlier_detection");
+    emit_ms(emit, "interval", passive->interval_ms);
+    emit_ms(emit, "base_ejection_time", passive->base_ejection_ms);
+    emit_u64(emit, "consecutive_5xx", passive->consecutive_5xx);
+    emit_u64(emit, "enforcing_consecutive_5xx", passive->consecutive_5xx ? 100 : 0);
+    emit_u64(emit, "consecutive_gateway_failure", passive->consecutive_gateway_errors);
+    emit_u64(emit, "enforcing_consecutive_gateway_failure", passive->consecutive_gateway_errors ? 100 : 0);
+    emit_bool(emit, "split_external_local_origin_errors", is_split);
+    if (is_split)
+        emit_u64(emit, "consecutive_local_origin_failure", passive->consecutive_local_origin_failures);
+    emit_u64(emit, "enforcing_success_rate", 0);
+    emit_u64(emit, "max_ejection_percent", passive->max_ejection_percent);
+    emit_bool(emit, "always_eject_one_host", passive->always_eject_one);
+    emit_end(emit);
+}
+
+static void emit_http_check(struct emit *emit, const struct config_active_health *active)
+{
+    emit_object(emit, "http_health_check");
+    emit_text(emit, "path", active->path.len ? active->path : SLICE("/"));
+    emit_text(emit, "method", active->method);
+    if (active->hostname.len)
+        emit_text(emit, "host", active->hostname);
+    emit_list(emit, "expected_statuses");
+    for (size_t i = 0; i < active->expected_status_count; i++) {
+        emit_object(emit, "");
+        emit_u64(emit, "start", active->expected_statuses[i]);
+        emit_u64(emit, "end", (uint64_t)active->expected_statuses[i] + 1);
+        emit_end(emit);
+    }
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
+static void emit_checks(struct emit *emit, const struct config_active_health *active)
+{
+    if (!active->is_set)
+        return;
+    emit_list(emit, "health_checks");
+    emit_object(emit, "");
+    emit_ms(emit, "timeout", active->timeout_ms);
+    emit_ms(emit, "interval", active->interval_ms);
+    emit_u64(emit, "unhealthy_threshold", active->unhealthy_threshold);
+    emit_u64(emit, "healthy_threshold", active->healthy_threshold);
+    if (active->type == ACTIVE_HTTP) {
+        emit_http_check(emit, active);
+    } else {
+        emit_object(emit, "tcp_health_check");
+        emit_end(emit);
+    }
+    emit_end(emit);
+    emit_list_end(emit);
+}
+
+// ---- protocol and TLS -----------------------------------------------------------------------------------------
+
+static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, const struct config_traffic *traffic)
+{
+    emit_object(emit, "typed_extension_protocol_options");
+    emit_any(emit, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
+    emit_object(emit, "common_http_protocol_options");
+    emit_ms(emit, "idle_timeout", traffic->upstream_idle_ms);
+    if (traffic->max_requests_per_connection)
+        emit_u64(emit, "max_requests_per_connection", traffic->max_requests_per_connection);
+    emit_end(emit);
+    emit_object(emit, "explicit_http_config");
+    emit_object(emit, "http_protocol_options");
+    emit_end(emit);
+    emit_end(emit);
+    emit_list(emit, "http_filters");
+    emit_typed(emit, "", "weir", MODULE_FILTER);
+    bootstrap_module(bootstrap, emit);
+    emit_cstr(emit, "filter_name", "weir");
+    emit_any(emit, "filter_config", "google.protobuf.StringValue");
+    emit_cstr(emit, "value", "{\"position\":\"upstream\"}");
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+    emit_typed(emit, "", "envoy.filters.http.upstream_codec",
+               "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec");
+    emit_end(emit);
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+static void emit_validation(struct emit *emit, const struct config_tls *tls, struct slice name)
+{
+    if (tls->is_unverified)
+        return;
+    emit_object(emit, "validation_context");
+    emit_object(emit, "trusted_ca");
+    if (tls->ca_pem.len)
+        emit_text(emit, "inline_string", tls->ca_pem);
+    else
+        emit_cstr(emit, "filename", SYSTEM_CA);
+    emit_end(emit);
+    emit_list(emit, "match_typed_subject_alt_names");
+    emit_object(emit, "");
+    emit_cstr(emit, "san_type", "DNS");
+    emit_object(emit, "matcher");
+    emit_text(emit, "exact", name);
+    emit_end(emit);
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
+static void emit_tls(struct emit *emit, const struct config_backend *backend)
+{
+    const struct config_tls *tls = &backend->tls;
+    struct slice sni = tls->sni.len ? tls->sni : backend->endpoints[0].host;
+    char name[1024];
+    backend_name(backend, name, sizeof name);
+    emit_object(emit, "");
+    emit_cstr(emit, "name", name);
+    emit_object(emit, "match");
+    emit_cstr(emit, "weir_tls", name);
+    emit_end(emit);
+    emit_typed(emit, "transport_socket", "envoy.transport_sockets.tls",
+               "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
+    emit_text(emit, "sni", sni);
+    emit_object(emit, "common_tls_context");
+    emit_object(emit, "tls_params");
+    emit_cstr(emit, "tls_minimum_protocol_version", tls->min_version == 0x0304 ? "TLSv1_3" : "TLSv1_2");
+    emit_cstr(emit, "tls_maximum_protocol_version", "TLSv1_3");
+    emit_end(emit);
+    emit_validation(emit, tls, tls->verify_name.len ? tls->verify_name : sni);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+static bool is_first_of_backend(const struct config_rule *rule, size_t ref)
+{
+    for (size_t i = 0; i < ref; i++)
+        if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend == rule->refs[ref].backend)
+            return false;
+    return true;
+}
+
+static void emit_sockets(struct emit *emit, const struct config_rule *rule)
+{
+    bool has_tls = false;
+    for (size_t i = 0; i < rule->ref_count; i++)
+        has_tls |= bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled;
+    if (!has_tls)
+        return;
+    emit_list(emit, "transport_socket_matches");
+    for (size_t i = 0; i < rule->ref_count; i++)
+        if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled &&
+            is_first_of_backend(rule, i))
+            emit_tls(emit, rule->refs[i].backend);
+    emit_list_end(emit);
+}
+
+// ---- clusters -------------------------------------------------------------------------------------------------
+
+static bool has_names(const struct config_rule *rule)
+{
+    for (size_t r = 0; r < rule->ref_count; r++)
+        for (size_t i = 0; bootstrap_is_usable(&rule->refs[r]) && i < rule->refs[r].backend->endpoint_count; i++)
+            if (!rule->refs[r].backend->endpoints[i].is_ip)
+                return true;
+    return false;
+}
+
+static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
+                         const struct config_rule *rule, bool with_type)
+{
+    char name[1024];
+    bootstrap_rule_name(route, rule, name, sizeof name);
+    if (with_type)
+        emit_any(emit, "", "envoy.config.cluster.v3.Cluster");
+    else
+        emit_object(emit, "");
+    emit_cstr(emit, "name", name);
+    emit_cstr(emit, "type", has_names(rule) ? "STRICT_DNS" : "STATIC");
+    if (has_names(rule))
+        emit_cstr(emit, "dns_lookup_family", "V4_PREFERRED");
+    emit_ms(emit, "connect_timeout", rule->traffic.connect_timeout_ms);
+    emit_balancing(emit, &rule->traffic);
+    emit_outliers(emit, &rule->traffic.passive);
+    emit_checks(emit, &rule->traffic.active);
+    emit_protocol(bootstrap, emit, &rule->traffic);
+    emit_sockets(emit, rule);
+    emit_assignment(emit, rule, name);
+    emit_end(emit);
+}
+
+void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bool with_type)
+{
+    for (size_t r = 0; r < bootstrap->config->route_count; r++) {
+        const struct config_route *route = &bootstrap->config->routes[r];
+        for (size_t i = 0; i < route->rule_count; i++)
+            if (bootstrap_has_usable(&route->rules[i]))
+                emit_cluster(bootstrap, emit, route, &route->rules[i], with_type);
+    }
+}

@@ -1,0 +1,43 @@
+// Header maps of Envoy as field lists of the core, and back.
+#ifndef WEIR_HOST_ENVOY_HEADERS_H
+#define WEIR_HOST_ENVOY_HEADERS_H
+
+#include "host/envoy/abi.h"
+#include "http/head.h"
+
+static inline struct slice slice_of(struct envoy_bytes bytes)
+{
+    return bytes.ptr ? slice_make(bytes.ptr, bytes.len) : slice_make("", 0);
+}
+
+static inline struct envoy_bytes bytes_of(struct slice s)
+{
+    return (struct envoy_bytes){s.ptr ? s.ptr : "", s.len};
+}
+
+// A request or response map, taken apart: all borrowed from Envoy but the list, which is in the arena.
+struct header_map {
+    struct fields
+        fields; // without pseudo-fields, and without Envoy's own x-envoy-* fields (a client's would steer Envoy)
+    struct slice method;
+    struct slice path;
+    struct slice authority;
+    struct slice scheme;
+    uint16_t status;
+    int64_t content_length; // -1: not said
+};
+
+// False without memory.
+bool headers_read(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
+                  struct header_map *ret_map);
+
+// Makes the map's fields those of `wanted`, and no others but pseudo-fields: what is there already stays untouched, so that
+// an unchanged head costs no call. `keeps_framing` leaves content-length and transfer-encoding as they are; they are taken
+// off otherwise. Names go out in lower case, as Envoy wants them. False without memory.
+bool headers_become(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
+                    const struct fields *wanted, bool keeps_framing);
+void headers_set(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, struct slice value);
+void headers_set_number(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, uint64_t value);
+void headers_remove(struct envoy_filter *filter, enum envoy_header_map map, struct slice name);
+
+#endif

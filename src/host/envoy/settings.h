@@ -1,0 +1,37 @@
+// What a filter is configured with: JSON text, read on Envoy's main thread, shared read-only by all workers.
+//
+//   position   "listener" (default) or "upstream"
+//   config     the text of resources (YAML or JSON), or
+//   documents  a list of {"path", "text"}, as `weir envoy` writes them, or
+//   files      a list of paths to read, once, when the filter is made
+//   listener   "namespace/gateway/name"; default: the first listener
+//   forward    "weir" (default): Weir routes, and the filter in the upstream position builds every attempt.
+//              "headers": Weir only lifts, checks and sets x-ai-eg-* headers, Envoy's own routes do the rest
+//   pinned     with forward "headers": what a pinned request's x-ai-eg-model is: "clear" (default), so that no route for
+//              the model takes it, or "keep"
+//
+// ${VAR} in resources is looked up in the environment of the Envoy process: secrets need not stand in its configuration.
+// A configuration with resources may also stand with a route (typed_per_filter_config): then it follows the route
+// configuration, and a change touches no connection.
+#ifndef WEIR_HOST_ENVOY_SETTINGS_H
+#define WEIR_HOST_ENVOY_SETTINGS_H
+
+#include "exchange/snapshot.h"
+
+enum position { POSITION_LISTENER, POSITION_UPSTREAM };
+enum forward { FORWARD_WEIR, FORWARD_HEADERS };
+
+struct settings {
+    enum position position;
+    enum forward forward;
+    bool keeps_pinned_model;
+    struct snapshot *snapshot; // NULL: no resources here
+    size_t listener_id;
+};
+
+// NULL after messages in Envoy's log: Envoy then refuses the configuration and keeps what it has.
+struct settings *settings_new(struct slice text);
+// NULL is fine. Streams that still run hold their snapshot themselves.
+void settings_free(struct settings *settings);
+
+#endif

@@ -1,0 +1,145 @@
+#include "host/envoy/try.h"
+
+#include "host/envoy/headers.h"
+#include "host/envoy/log.h"
+#include "host/envoy/stream.h"
+#include "host/envoy/table.h"
+
+#include <stdlib.h>
+
+#define SCRATCH_BYTES_MAX ((size_t)4 << 20)
+#define SCRATCH_BLOCK_BYTES ((size_t)8 << 10)
+
+struct
+try {
+    struct envoy_filter *filter;
+    uint64_t id; // of the stream
+    uint32_t worker;
+    bool is_streamed;    // the body passes as it is
+    bool is_body_placed; // the attempt's body stands where the placeholder was
+    bool is_over;        // an answer was sent instead
+};
+
+struct try *try_new(struct envoy_filter *filter)
+{
+    struct try *try = calloc(1, sizeof *try);
+    if (try)
+        try->filter = filter;
+    return try;
+}
+
+void try_free(struct try *try)
+{
+    free(try);
+}
+
+static struct slice attribute(const struct try *try, enum envoy_attribute which)
+{
+    struct envoy_bytes value = {NULL, 0};
+    if (!ENVOY_CALL(http_filter_get_attribute_string)(try->filter, which, &value))
+        return SLICE("");
+    return slice_of(value);
+}
+
+// Looked up in every hook: the stream may have ended since the last one.
+static struct stream *stream_of(const struct try *try)
+{
+    return table_find(try->worker, try->id);
+}
+
+static struct stream *find_stream(struct try *try)
+{
+    double id;
+    if (!ENVOY_CALL(http_get_metadata_number)(try->filter, ENVOY_METADATA_DYNAMIC, bytes_of(SLICE(WEIR_METADATA)),
+                                              bytes_of(SLICE(WEIR_METADATA_STREAM)), &id) ||
+        id < 1 || id >= 0x1p53)
+        return NULL;
+    try->id = (uint64_t)id;
+    try->worker = ENVOY_CALL(http_filter_get_worker_index)(try->filter);
+    return stream_of(try);
+}
+
+static const struct config_backend_ref *picked_ref(const struct try *try, const struct exchange *x)
+{
+    struct envoy_bytes key;
+    if (!ENVOY_CALL(http_get_metadata_string)(try->filter, ENVOY_METADATA_HOST, bytes_of(SLICE(WEIR_METADATA)),
+                                              bytes_of(SLICE(WEIR_METADATA_REF)), &key))
+        return NULL;
+    return exchange_ref(x, slice_of(key));
+}
+
+// The listener filter puts the exchange's reply in the place of what is sent here, where there is one.
+static enum envoy_headers_status refuse(struct try *try, uint16_t status, struct slice details)
+{
+    try->is_over = true;
+    ENVOY_CALL(http_send_response)(try->filter, status, NULL, 0, bytes_of(SLICE("refused")), bytes_of(details));
+    return ENVOY_HEADERS_STOP;
+}
+
+// The address and port of the endpoint where its backend has no name of its own (S7).
+static struct slice authority_of(const struct try *try, const struct attempt_request *request)
+{
+    return request->authority.len ? request->authority : attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS);
+}
+
+static bool write_head(struct try *try, const struct attempt_request *request, struct arena *scratch, bool is_end)
+{
+    struct slice authority = arena_dup(scratch, authority_of(try, request));
+    if (!authority.ptr ||
+        !headers_become(try->filter, ENVOY_REQUEST_HEADERS, scratch, &request->fields, try->is_streamed))
+        return false;
+    headers_set(try->filter, ENVOY_REQUEST_HEADERS, SLICE(":path"), request->target);
+    headers_set(try->filter, ENVOY_REQUEST_HEADERS, SLICE(":authority"), authority);
+    if (!try->is_streamed && !is_end && request->body_bytes >= 0)
+        headers_set_number(try->filter, ENVOY_REQUEST_HEADERS, SLICE("content-length"), (uint64_t)request->body_bytes);
+    return true;
+}
+
+static enum envoy_headers_status begin(struct try *try, struct arena *scratch, bool is_end)
+{
+    struct stream *stream = find_stream(try);
+    struct exchange *x = stream ? stream_exchange(stream) : NULL;
+    if (!x)
+        return refuse(try, 503, SLICE("weir_no_stream"));
+    const struct config_backend_ref *ref = picked_ref(try, x);
+    if (!ref || !ref->backend) // the cluster is of another generation than the route
+        return refuse(try, 503, SLICE("weir_unknown_backend"));
+    struct attempt *attempt = attempt_begin(x, ref, now_us());
+    if (!attempt)
+        return refuse(try, exchange_reply(x)->head.status, error_info(exchange_error(x))->details);
+    attempt_connected(attempt, attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS),
+                      attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS));
+    try->is_streamed = stream_is_streamed(stream);
+    if (!write_head(try, attempt_request(attempt), scratch, is_end))
+        return refuse(try, 503, SLICE("overload"));
+    return ENVOY_HEADERS_CONTINUE;
+}
+
+enum envoy_headers_status try_request_headers(struct try *try, bool is_end)
+{
+    struct arena scratch;
+    arena_init(&scratch, SCRATCH_BLOCK_BYTES, SCRATCH_BYTES_MAX);
+    enum envoy_headers_status status = begin(try, &scratch, is_end);
+    arena_fini(&scratch);
+    return status;
+}
+
+enum envoy_body_status try_request_body(struct try *try)
+{
+    struct stream *stream = stream_of(try);
+    struct attempt *attempt = stream ? exchange_attempt(stream_exchange(stream)) : NULL;
+    if (try->is_streamed)
+        return ENVOY_BODY_CONTINUE;
+    if (try->is_over || !attempt)
+        return ENVOY_BODY_STOP_NO_BUFFER;
+    size_t size = ENVOY_CALL(http_get_body_size)(try->filter, ENVOY_RECEIVED_REQUEST_BODY);
+    if (size)
+        ENVOY_CALL(http_drain_body)(try->filter, ENVOY_RECEIVED_REQUEST_BODY, size);
+    const struct attempt_request *request = attempt_request(attempt);
+    for (size_t i = 0; !try->is_body_placed && i < request->body_count; i++)
+        if (request->body[i].len)
+            ENVOY_CALL(http_append_body)
+    (try->filter, ENVOY_RECEIVED_REQUEST_BODY, bytes_of(request->body[i]));
+    try->is_body_placed = true;
+    return ENVOY_BODY_CONTINUE;
+}
