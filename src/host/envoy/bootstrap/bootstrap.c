@@ -1,17 +1,40 @@
 #include "host/envoy/bootstrap/bootstrap.h"
 
+static void check_listener(const struct bootstrap *bootstrap, const struct config_listener *listener,
+                           struct findings *findings)
+{
+    if ((uint32_t)listener->port + bootstrap->port_offset > UINT16_MAX)
+        finding_error(findings, listener->mark, "port %u plus --port-offset is over 65535", listener->port);
+    if (listener->protocol != LISTENER_HTTP)
+        finding_error(findings, listener->mark,
+                      "weir envoy does not write HTTPS and TLS listeners; end TLS in Envoy's own configuration");
+    if (listener->client.is_keep_alive_off || listener->client.max_connections)
+        finding_error(findings, listener->mark,
+                      "weir envoy does not write connection limits and switched-off keep-alive of a "
+                      "ClientTrafficPolicy; leave them out, or set them in Envoy's own configuration");
+}
+
+static void check_backend(const struct config_backend *backend, struct findings *findings)
+{
+    const struct config_tls *tls = &backend->tls;
+    const struct config_tls_choice *choice = &tls->choice;
+    if (!tls->is_enabled)
+        return;
+    if (tls->certificate)
+        finding_error(findings, tls->mark, "weir envoy does not write client certificates towards backends");
+    if (tls->trust.crl_pem.len)
+        finding_error(findings, tls->mark, "weir envoy does not write revocation lists");
+    if (choice->ciphers.text.len || choice->curves.text.len || choice->signature_algorithms.text.len)
+        finding_error(findings, tls->mark, "weir envoy does not write ciphers, curves and signature algorithms");
+}
+
+// What was asked for and is not written is never left out in silence (S10).
 void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings)
 {
-    const struct config *config = bootstrap->config;
-    for (size_t i = 0; i < config->listener_count; i++)
-        if ((uint32_t)config->listeners[i].port + bootstrap->port_offset > UINT16_MAX)
-            finding_error(findings, config->listeners[i].mark, "port %u plus --port-offset is over 65535",
-                          config->listeners[i].port);
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].client.is_keep_alive_off || config->listeners[i].client.max_connections)
-            finding_error(findings, config->listeners[i].mark,
-                          "weir envoy does not write connection limits and switched-off keep-alive of a "
-                          "ClientTrafficPolicy yet; leave them out, or set them in Envoy's own configuration");
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++)
+        check_listener(bootstrap, &bootstrap->config->listeners[i], findings);
+    for (size_t i = 0; i < bootstrap->config->backend_count; i++)
+        check_backend(&bootstrap->config->backends[i], findings);
 }
 
 // ---- xDS ------------------------------------------------------------------------------------------------------

@@ -206,24 +206,32 @@ static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, 
     emit_end(emit);
 }
 
+static void emit_alt_name(struct emit *emit, enum config_alt_name_type type, struct slice name)
+{
+    emit_object(emit, "");
+    emit_cstr(emit, "san_type", type == ALT_NAME_URI ? "URI" : "DNS");
+    emit_object(emit, "matcher");
+    emit_text(emit, "exact", name);
+    emit_end(emit);
+    emit_end(emit);
+}
+
 static void emit_validation(struct emit *emit, const struct config_tls *tls, struct slice name)
 {
     if (tls->is_unverified)
         return;
     emit_object(emit, "validation_context");
     emit_object(emit, "trusted_ca");
-    if (tls->ca_pem.len)
-        emit_text(emit, "inline_string", tls->ca_pem);
+    if (tls->trust.ca_pem.len)
+        emit_text(emit, "inline_string", tls->trust.ca_pem);
     else
         emit_cstr(emit, "filename", SYSTEM_CA);
     emit_end(emit);
     emit_list(emit, "match_typed_subject_alt_names");
-    emit_object(emit, "");
-    emit_cstr(emit, "san_type", "DNS");
-    emit_object(emit, "matcher");
-    emit_text(emit, "exact", name);
-    emit_end(emit);
-    emit_end(emit);
+    if (!tls->name_count)
+        emit_alt_name(emit, ALT_NAME_DNS, name);
+    for (size_t i = 0; i < tls->name_count; i++)
+        emit_alt_name(emit, tls->names[i].type, tls->names[i].name);
     emit_list_end(emit);
     emit_end(emit);
 }
@@ -244,8 +252,8 @@ static void emit_tls(struct emit *emit, const struct config_backend *backend)
     emit_text(emit, "sni", sni);
     emit_object(emit, "common_tls_context");
     emit_object(emit, "tls_params");
-    emit_cstr(emit, "tls_minimum_protocol_version", tls->min_version == 0x0304 ? "TLSv1_3" : "TLSv1_2");
-    emit_cstr(emit, "tls_maximum_protocol_version", "TLSv1_3");
+    emit_cstr(emit, "tls_minimum_protocol_version", tls->choice.min_version == 0x0304 ? "TLSv1_3" : "TLSv1_2");
+    emit_cstr(emit, "tls_maximum_protocol_version", tls->choice.max_version == 0x0303 ? "TLSv1_2" : "TLSv1_3");
     emit_end(emit);
     emit_validation(emit, tls, tls->verify_name.len ? tls->verify_name : sni);
     emit_end(emit);
