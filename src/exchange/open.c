@@ -103,8 +103,12 @@ enum step step_admit(struct exchange *x)
     x->is_body_needed = true;
     if (x->is_expect_unknown)
         return reply_error(x, ERROR_EXPECTATION, SLICE(""));
+    if (!http_is_target(x->target))
+        return reply_error(x, ERROR_PATH_MALFORMED, SLICE(""));
     if (http_has_dot_segment(http_path(x->target)))
         return reply_error(x, ERROR_PATH_UNSAFE, SLICE(""));
+    if (slice_eq(x->method, SLICE("TRACE"))) // a backend would tell the credential that we add
+        return reply_error_with(x, ERROR_METHOD_NOT_ALLOWED, SLICE(""), SLICE("allow"), SLICE(HTTP_METHODS_SERVED));
     x->endpoint = x->listener->has_ai ? endpoint_find(http_path(x->target)) : NULL;
     if (!x->endpoint || !is_model_endpoint(x))
         return admit_plain(x);

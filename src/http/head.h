@@ -16,6 +16,9 @@ struct fields {
     size_t cap;
 };
 
+// What an Allow field says where any of them may do (RFC 9110 section 10.2.1).
+#define HTTP_METHODS_SERVED "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 enum http_version { HTTP_1_0 = 10, HTTP_1_1 = 11, HTTP_2 = 20 };
 
 struct request_head {
@@ -65,6 +68,12 @@ bool http_is_hop_by_hop(struct slice name);
 // Whether some segment of the path is "." or "..", also where it is percent-encoded, stands between backslashes or has
 // parameters (";") behind it: what another server may take for a step to another folder (RFC 3986 section 5.2.4).
 bool http_has_dot_segment(struct slice path);
+// An origin-form target as we are willing to pass it: in its path only what RFC 3986 section 3.3 allows, escapes whole
+// and not of control bytes; in its query any visible ASCII byte but '#'.
+bool http_is_target(struct slice target);
+// Host or :authority as we are willing to read it: a name, an IPv4 address, or an IPv6 address in brackets, and maybe
+// a port.
+bool http_is_authority(struct slice authority);
 // Path part of a target (what stands before the first '?').
 struct slice http_path(struct slice target);
 // Query part without the '?'; NULL pointer when there is none.

@@ -23,6 +23,33 @@ static char take_byte(struct slice path, size_t *at)
     return (char)(high * 16 + low);
 }
 
+// RFC 3986 section 3.3: pchar without '%', and '/'.
+static const bool is_path_char[256] = {
+    ['!'] = 1, ['$'] = 1,         ['&' ... '/'] = 1, ['0' ... '9'] = 1, [':'] = 1, [';'] = 1,
+    ['='] = 1, ['@' ... 'Z'] = 1, ['_'] = 1,         ['a' ... 'z'] = 1, ['~'] = 1,
+};
+
+bool http_is_target(struct slice target)
+{
+    size_t at = 0;
+    for (; at < target.len && target.ptr[at] != '?'; at++) {
+        unsigned char c = (unsigned char)target.ptr[at];
+        if (is_path_char[c])
+            continue;
+        size_t end = at;
+        unsigned char decoded = (unsigned char)take_byte(target, &end);
+        if (c != '%' || end != at + 3 || decoded < 0x20 || decoded == 0x7f)
+            return false;
+        at = end - 1;
+    }
+    for (; at < target.len; at++) {
+        unsigned char c = (unsigned char)target.ptr[at];
+        if (c <= 0x20 || c >= 0x7f || c == '#')
+            return false;
+    }
+    return true;
+}
+
 bool http_has_dot_segment(struct slice path)
 {
     if (slice_find(path, '.') == SLICE_NOT_FOUND && slice_find(path, '%') == SLICE_NOT_FOUND)

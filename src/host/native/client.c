@@ -355,7 +355,7 @@ static void refuse(struct client *client, enum error_code error)
                           (unsigned)(random[1] >> 52), (unsigned long long)random[1] & 0xffffffffffffULL);
     struct field fields[3] = {{SLICE("content-type"), SLICE("application/json")},
                               {SLICE("x-request-id"), slice_make(id, (size_t)id_len)},
-                              {SLICE("allow"), SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")}};
+                              {SLICE("allow"), SLICE(HTTP_METHODS_SERVED)}};
     struct response_head head = {.status = info->status,
                                  .fields = {fields, error == ERROR_METHOD_NOT_ALLOWED ? 3 : 2, 3}};
     struct slice piece = slice_make(body, (size_t)len);
@@ -403,7 +403,7 @@ static void open_stream(struct client *client, const struct h1_request *request,
 static void begin_stream(struct client *client, const struct h1_request *request, enum error_code error)
 {
     counter_add(&client->worker->counters.requests, 1);
-    client->is_keep_alive = request->is_keep_alive;
+    client->is_keep_alive = request->is_keep_alive && error != ERROR_UPGRADE; // who knows what protocol follows
     client->is_1_0 = request->head.version == HTTP_1_0;
     client->is_head_request = slice_eq(request->head.method, SLICE("HEAD"));
     client->wants_continue = error == ERROR_NONE && request->expects_continue;

@@ -132,7 +132,7 @@ static int on_chunk_extension(llhttp_t *parser, const char *at, size_t len)
 static int on_chunk_header(llhttp_t *parser)
 {
     feed_of(parser)->reader->extension_bytes = 0;
-    return 0;
+    return parser->content_length > INT64_MAX ? fail(parser, ERROR_MALFORMED_CHUNK) : 0;
 }
 
 static int on_message_complete(llhttp_t *parser)
@@ -196,6 +196,16 @@ static llhttp_errno_t execute(struct h1_reader *reader, struct h1_feed *feed, co
     return code;
 }
 
+// llhttp skips any CR and LF in front; one empty line is what RFC 9112 section 2.2 asks for, and all that we take.
+static bool begins_well(struct slice bytes)
+{
+    if (bytes.len == 0 || (bytes.ptr[0] != '\r' && bytes.ptr[0] != '\n'))
+        return true;
+    if (bytes.ptr[0] == '\n' || (bytes.len > 1 && bytes.ptr[1] != '\n'))
+        return false;
+    return bytes.len < 3 || (bytes.ptr[2] != '\r' && bytes.ptr[2] != '\n');
+}
+
 // The parser stands paused behind the empty line; how many bytes of `bytes` that are.
 static size_t paused_at(const struct h1_reader *reader, struct slice bytes)
 {
@@ -208,6 +218,10 @@ static enum h1_result read_head(struct h1_reader *reader, llhttp_type_t type, st
     struct h1_feed feed = {.reader = reader, .limits = limits, .spans = fed ? NULL : spans};
     if (fed == 0)
         start(reader, type, limits);
+    if (!begins_well(bytes)) {
+        reader->error = ERROR_MALFORMED_HEAD;
+        return H1_FAILED;
+    }
     spans->field_count = 0;
     spans->method = spans->target = spans->version = spans->reason = slice_make("", 0);
     llhttp_errno_t code = execute(reader, &feed, bytes.ptr + fed, bytes.len - fed);
@@ -277,18 +291,6 @@ static bool trim_fields(struct h1_spans *spans)
     return true;
 }
 
-static bool is_authority(struct slice text)
-{
-    if (text.len == 0)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.ptr[i];
-        if (byte <= 0x20 || byte >= 0x7f || memchr("/?#@\\,\"<>^`{|}", byte, 14))
-            return false;
-    }
-    return true;
-}
-
 // Takes the one Host field out of the list into `authority`.
 static bool take_host(struct h1_spans *spans, enum http_version version, struct slice *ret_authority)
 {
@@ -304,7 +306,7 @@ static bool take_host(struct h1_spans *spans, enum http_version version, struct 
     spans->field_count = kept;
     if (hosts == 0)
         return version == HTTP_1_0;
-    return hosts == 1 && is_authority(*ret_authority);
+    return hosts == 1 && http_is_authority(*ret_authority);
 }
 
 // Absolute form (RFC 9112 section 3.2.2): its authority stands in for Host, the rest becomes the origin form.
@@ -315,7 +317,7 @@ static bool split_absolute(struct h1_spans *spans, struct request_head *head, si
     while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?')
         end++;
     head->authority = slice_sub(rest, 0, end);
-    if (!is_authority(head->authority))
+    if (!http_is_authority(head->authority))
         return false;
     rest = slice_from(rest, end);
     if (rest.len && rest.ptr[0] == '/') {
@@ -354,8 +356,10 @@ static enum error_code check_target(struct h1_spans *spans, struct request_head 
 static enum error_code check_version(const struct h1_spans *spans, enum http_version *ret_version)
 {
     struct slice version = spans->version;
-    if (version.len != 3 || spans->target.len == 0 || version.ptr < spans->target.ptr + spans->target.len + 6)
+    if (version.len != 3 || spans->target.len == 0)
         return ERROR_HTTP_VERSION;
+    if (version.ptr != spans->target.ptr + spans->target.len + 6) // " HTTP/": one blank, not several
+        return ERROR_MALFORMED_HEAD;
     if (memcmp(version.ptr - 6, " HTTP/", 6) != 0)
         return ERROR_HTTP_VERSION;
     if (slice_eq(version, SLICE("1.1")))
@@ -383,10 +387,11 @@ static enum error_code check_expect(struct h1_request *request)
 // understand an ordinary answer.
 static enum error_code check_upgrade(const struct fields *fields)
 {
-    struct slice upgrade = fields_value(fields, SLICE("upgrade"));
-    if (!upgrade.ptr || slice_eq_nocase(upgrade, SLICE("h2c")))
-        return ERROR_NONE;
-    return ERROR_UPGRADE;
+    for (size_t i = 0; i < fields->count; i++)
+        if (slice_eq_nocase(fields->items[i].name, SLICE("upgrade")) &&
+            !slice_eq_nocase(fields->items[i].value, SLICE("h2c")))
+            return ERROR_UPGRADE;
+    return ERROR_NONE;
 }
 
 static bool keeps_alive(const struct h1_reader *reader, enum http_version version)
