@@ -64,6 +64,20 @@ bool findings_know(const struct findings *findings, struct mark mark, struct sli
     return false;
 }
 
+void findings_keep_files(struct findings *findings, size_t from)
+{
+    struct slice last = {NULL, 0};
+    struct slice copy = {NULL, 0};
+    for (size_t i = from; i < findings->count; i++) {
+        struct slice *file = &findings->items[i].mark.file;
+        if (!last.ptr || !slice_eq(last, *file)) {
+            last = *file;
+            copy = arena_dup(findings->arena, last);
+        }
+        *file = copy.ptr ? copy : SLICE("");
+    }
+}
+
 static bool stands_before(const struct finding *a, const struct finding *b)
 {
     int by_file = slice_cmp(a->mark.file, b->mark.file);

@@ -37,6 +37,9 @@ void finding_note(struct findings *findings, struct mark mark, const char *forma
     __attribute__((format(printf, 3, 4)));
 // Whether the same text was told of the same place: what is compiled more than once is told once.
 bool findings_know(const struct findings *findings, struct mark mark, struct slice text);
+// Copies the file names of the findings from index `from` on into the findings' own arena, so that they outlive what
+// they are about.
+void findings_keep_files(struct findings *findings, size_t from);
 // Orders by file, line, column; stable.
 void findings_sort(struct findings *findings);
 

@@ -147,7 +147,11 @@ struct config_env load_environment(struct cli *cli)
 struct snapshot *load_snapshot(const struct sources *sources, const struct config_env *env, uint64_t generation,
                                uint64_t seed, struct findings *findings)
 {
-    struct config *config = config_load(sources->items, sources->count, env, findings);
-    return config && findings->error_count == 0 ? snapshot_new(config, generation, seed, findings)
-                                                : (config_free(config), NULL);
+    // Also with errors: those of compiling come at once with those of loading (S10).
+    struct config *config = config_load_for_findings(sources->items, sources->count, env, findings);
+    struct snapshot *snapshot = config ? snapshot_new(config, generation, seed, findings) : NULL;
+    if (findings->error_count == 0)
+        return snapshot;
+    snapshot_unref(snapshot);
+    return NULL;
 }

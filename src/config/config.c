@@ -12,21 +12,6 @@ struct loaded {
     struct documents documents;
 };
 
-// Findings outlive the configuration that they are about: their marks' file names move to the findings' arena.
-static void adopt_files(struct findings *findings, size_t from)
-{
-    struct slice last = {NULL, 0};
-    struct slice copy = {NULL, 0};
-    for (size_t i = from; i < findings->count; i++) {
-        struct slice *file = &findings->items[i].mark.file;
-        if (!last.ptr || !slice_eq(last, *file)) {
-            last = *file;
-            copy = arena_dup(findings->arena, last);
-        }
-        *file = copy.ptr ? copy : SLICE("");
-    }
-}
-
 static struct loaded *new_loaded(void)
 {
     struct arena arena;
@@ -38,8 +23,8 @@ static struct loaded *new_loaded(void)
     return loaded;
 }
 
-struct config *config_load(const struct config_file *files, size_t count, const struct config_env *env,
-                           struct findings *findings)
+struct config *config_load_for_findings(const struct config_file *files, size_t count, const struct config_env *env,
+                                        struct findings *findings)
 {
     size_t first_finding = findings->count;
     size_t errors = findings->error_count;
@@ -55,9 +40,20 @@ struct config *config_load(const struct config_file *files, size_t count, const 
         finding_error(findings, (struct mark){0}, "no memory for the configuration");
     else if (!is_good && findings->error_count == errors)
         finding_error(findings, (struct mark){0}, "the configuration can't be used");
-    adopt_files(findings, first_finding);
+    findings_keep_files(findings, first_finding);
     findings_sort(findings);
-    if (is_good && findings->error_count == errors)
+    if (!config->arena.has_failed)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+struct config *config_load(const struct config_file *files, size_t count, const struct config_env *env,
+                           struct findings *findings)
+{
+    size_t errors = findings->error_count;
+    struct config *config = config_load_for_findings(files, count, env, findings);
+    if (findings->error_count == errors)
         return config;
     config_free(config);
     return NULL;

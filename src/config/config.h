@@ -23,6 +23,10 @@ struct config_env {
 struct config *config_load(const struct config_file *files, size_t count, const struct config_env *env,
                            struct findings *findings);
 // For what config_load gave, or NULL. Wipes the Secrets.
+// As config_load, but gives the configuration with errors, too, as far as it could be resolved: to be compiled for the
+// findings of that and freed, never to be served. NULL only without memory.
+struct config *config_load_for_findings(const struct config_file *files, size_t count, const struct config_env *env,
+                                        struct findings *findings);
 void config_free(struct config *config);
 
 #endif

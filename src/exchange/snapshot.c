@@ -15,23 +15,27 @@ static void release(struct snapshot *snapshot)
     config_free(config);
 }
 
-static bool is_same(const struct finding *a, const struct finding *b)
+static bool is_same_place(const struct finding *a, const struct finding *b)
 {
     return a->mark.line == b->mark.line && a->mark.column == b->mark.column && a->level == b->level &&
-           slice_eq(a->text, b->text) && slice_eq(a->mark.file, b->mark.file);
+           slice_eq(a->mark.file, b->mark.file);
 }
 
-// A backend that several rules name is merged for each of them: what is odd about it is said once.
+// A backend that several rules name is merged for each of them: what is odd about it is said once. Where loading found
+// an error already (findings before `first`), compiling adds none.
 static void drop_repeats(struct findings *findings, size_t first)
 {
     size_t kept = first;
     for (size_t i = first; i < findings->count; i++) {
-        size_t j = first;
-        while (j < kept && !is_same(&findings->items[j], &findings->items[i]))
+        const struct finding *finding = &findings->items[i];
+        size_t j = 0;
+        while (j < kept &&
+               !(is_same_place(&findings->items[j], finding) &&
+                 ((j < first && finding->level == FINDING_ERROR) || slice_eq(findings->items[j].text, finding->text))))
             j++;
         if (j == kept)
-            findings->items[kept++] = findings->items[i];
-        else if (findings->items[i].level == FINDING_ERROR)
+            findings->items[kept++] = *finding;
+        else if (finding->level == FINDING_ERROR)
             findings->error_count--;
     }
     findings->count = kept;
@@ -56,6 +60,7 @@ struct snapshot *snapshot_new(struct config *take_config, uint64_t generation, u
     bool is_whole = snapshot_compile_routes(snapshot, findings);
     is_whole = snapshot_compile_listeners(snapshot, seed, findings) && is_whole;
     drop_repeats(findings, findings_before);
+    findings_keep_files(findings, findings_before); // the configuration goes when this fails
     if (is_whole && findings->error_count == errors_before)
         return snapshot;
     release(snapshot);

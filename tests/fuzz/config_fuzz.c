@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/config.h"
+#include "exchange/snapshot.h"
 #include "mutate/mutate.h"
 #include "route/route.h"
 
@@ -87,6 +88,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t j = 0; j < config->routes[i].rule_count; j++)
             merge_rule(&config->routes[i].rules[j], &arena, &findings);
     config_free(config);
+    // With errors, too, it is compiled for its findings.
+    findings_init(&findings, &arena);
+    struct config *broken = config_load_for_findings(&file, 1, &env, &findings);
+    snapshot_unref(broken ? snapshot_new(broken, 1, 7, &findings) : NULL);
     arena_fini(&arena);
     return 0;
 }
