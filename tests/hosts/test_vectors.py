@@ -42,8 +42,8 @@ class Host:
         assert status == 0, "weir ended with %s:\n%s" % (status, "\n".join(self.native.errors[-50:]))
 
     def stop(self):
-        self.upstreams.close()
         self.end()
+        self.upstreams.close()
 
 
 @pytest.fixture(scope="session")

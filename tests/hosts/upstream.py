@@ -49,7 +49,8 @@ class Upstreams:
         self.servers, self.ports, self.writers = {}, {}, {}
         self.script, self.attempts = [], []
         self.over = asyncio.Event()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
 
     def call(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
@@ -87,7 +88,18 @@ class Upstreams:
         self.script, self.attempts = list(script), []
 
     def close(self):
+        self.call(self._close())
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.loop.close()
+
+    async def _close(self):
+        for server in self.servers.values():
+            server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, backend, reader, writer):
         self.writers[backend].add(writer)
