@@ -71,6 +71,12 @@ static bool is_header_name(struct slice s)
     return true;
 }
 
+// S5: a mutation of ":path" and the like is left alone with a warning, not refused.
+static bool is_mutated_name(struct slice s)
+{
+    return is_header_name(slice_starts_with(s, SLICE(":")) ? slice_from(s, 1) : s);
+}
+
 static bool is_header_value(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -176,6 +182,7 @@ static const struct {
     [PATTERN_NAMESPACE] = {is_namespace, SLICE_INIT("lower-case letters, digits and dashes, at most 63, or empty")},
     [PATTERN_GROUP] = {is_group, SLICE_INIT("an API group such as gateway.networking.k8s.io, or empty")},
     [PATTERN_KIND] = {is_kind, SLICE_INIT("a kind such as Gateway")},
+    [PATTERN_MUTATED_NAME] = {is_mutated_name, SLICE_INIT("a header name (RFC 9110 token, at most 256 bytes)")},
     [PATTERN_HEADER_NAME] = {is_header_name, SLICE_INIT("a header name (RFC 9110 token, at most 256 bytes)")},
     [PATTERN_HEADER_VALUE] = {is_header_value, SLICE_INIT("without control bytes and without blanks at the ends")},
     [PATTERN_ABSOLUTE_PATH] = {is_absolute_path, SLICE_INIT("a path that begins with a slash")},

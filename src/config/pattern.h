@@ -14,6 +14,7 @@ enum pattern {
     PATTERN_GROUP,         // empty or a subdomain
     PATTERN_KIND,          // letters, digits, dashes; begins with a letter; 1..63
     PATTERN_HEADER_NAME,   // RFC 9110 token, 1..256
+    PATTERN_MUTATED_NAME,  // the same, or one that begins with ':'
     PATTERN_HEADER_VALUE,  // no control bytes but tab, no blanks at the ends
     PATTERN_ABSOLUTE_PATH, // begins with a slash
     PATTERN_IP,            // IPv4 or IPv6 address

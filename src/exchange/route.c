@@ -4,12 +4,20 @@
 
 static struct slice not_found_message(struct exchange *x)
 {
-    struct slice words = error_info(ERROR_NO_ROUTE)->message;
-    struct slice asked = x->pin.len ? x->pin : x->model;
-    if (!asked.len)
-        return words;
-    struct slice what = x->pin.len ? SLICE(" The backend asked for is '") : SLICE(" The model asked for is '");
-    return arena_join(&x->arena, (struct slice[]){words, what, asked, SLICE("'.")}, 4);
+    struct slice host = http_host(x->authority);
+    struct slice parts[7] = {error_info(ERROR_NO_ROUTE)->message};
+    size_t count = 1;
+    if (x->endpoint) {
+        parts[count++] = x->pin.len ? SLICE(" The backend asked for is '") : SLICE(" The model asked for is '");
+        parts[count++] = x->pin.len ? x->pin : x->model;
+        parts[count++] = SLICE("'.");
+    }
+    if (!route_serves_models(x->listener->table, host)) {
+        parts[count++] = SLICE(" No route serves the host '");
+        parts[count++] = host;
+        parts[count++] = SLICE("'.");
+    }
+    return arena_join(&x->arena, parts, count);
 }
 
 static enum step refuse_route(struct exchange *x)
@@ -18,11 +26,8 @@ static enum step refuse_route(struct exchange *x)
         x->reply_param = x->pin.len ? SLICE("backend") : SLICE("model");
         return reply_error(x, ERROR_NO_ROUTE, not_found_message(x));
     }
-    if (x->listener->has_ai && endpoint_find(http_path(x->target))) { // a model endpoint, but on no host of an AI route
-        struct slice words[] = {error_info(ERROR_NO_ROUTE)->message, SLICE(" No route serves the host '"),
-                                http_host(x->authority), SLICE("'.")};
-        return reply_error(x, ERROR_NO_ROUTE, arena_join(&x->arena, words, 4));
-    }
+    if (x->listener->has_ai && endpoint_find(http_path(x->target))) // the model list, but on no host of an AI route
+        return reply_error(x, ERROR_NO_ROUTE, not_found_message(x));
     struct slice parts[] = {SLICE("unsupported path: "), x->target};
     return reply_error(x, ERROR_PATH_UNKNOWN, arena_join(&x->arena, parts, 2));
 }

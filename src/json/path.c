@@ -40,8 +40,8 @@ static bool parse_name(struct slice raw, struct arena *arena, struct slice *ret_
         char c = raw.ptr[i];
         if (c == '\\' && ++i == raw.len)
             return refuse(ret_why, "the path ends in a lone \\");
-        if (c != '\\' && slice_find(SLICE("*?#|@"), c) != SLICE_NOT_FOUND)
-            return refuse(ret_why, "wildcards, array paths and modifiers (* ? # | @) are not supported");
+        if (c != '\\' && slice_find(SLICE("*?#|@[]"), c) != SLICE_NOT_FOUND)
+            return refuse(ret_why, "wildcards, array paths and modifiers (* ? # | @ [ ]) are not supported");
         name[len++] = raw.ptr[i];
     }
     *ret_name = slice_make(name, len);

@@ -2,7 +2,7 @@
 #include "host/native/worker.h"
 
 #define BUDGET_SECONDS 10
-#define BUDGET_FREE 10 // so that the first failures after a quiet time are retried
+#define BUDGET_FREE 50 // so that failures after a quiet time, and those of light traffic, are all retried
 
 static size_t slot_of(struct retry_budget *budget, int64_t now_us)
 {
@@ -27,7 +27,8 @@ void retry_budget_retry(struct retry_budget *budget, int64_t now_us)
     budget->retries[slot_of(budget, now_us)]++;
 }
 
-bool retry_budget_allows(struct retry_budget *budget, int64_t now_us)
+// Retries of the window, and how many there may be.
+static uint64_t count(struct retry_budget *budget, int64_t now_us, uint64_t *ret_limit)
 {
     uint64_t requests = 0, retries = 0;
     slot_of(budget, now_us);
@@ -35,5 +36,18 @@ bool retry_budget_allows(struct retry_budget *budget, int64_t now_us)
         requests += budget->requests[i];
         retries += budget->retries[i];
     }
-    return retries < BUDGET_FREE + requests / 5;
+    *ret_limit = BUDGET_FREE + requests / 5;
+    return retries;
+}
+
+bool retry_budget_allows(struct retry_budget *budget, int64_t now_us)
+{
+    uint64_t limit;
+    return count(budget, now_us, &limit) < limit;
+}
+
+bool retry_budget_is_low(struct retry_budget *budget, int64_t now_us)
+{
+    uint64_t limit;
+    return count(budget, now_us, &limit) >= limit / 2;
 }

@@ -225,10 +225,22 @@ static void cool_backend(struct stream *stream, int64_t cool_ms)
 }
 
 // What follows when this attempt gives no answer (any more).
+#define SPARE_MS 1000
+
+// A backend that keeps on failing, such as a full deployment that answers 429 to everything, would use up the budget of
+// retries and then fail most requests. Before that, it is left out where the rule has another: requests begin at the next
+// one and need no retry, and now and then one finds out whether it is well again.
+static void spare_budget(struct stream *stream)
+{
+    if (retry_budget_is_low(&stream->worker->budget, loop_now_us()))
+        cool_backend(stream, SPARE_MS);
+}
+
 static void follow_failure(struct stream *stream, const struct attempt_verdict *verdict)
 {
     switch (verdict->kind) {
     case ATTEMPT_RETRY:
+        spare_budget(stream);
         drop_upstream(stream);
         if (stream->has_streamed) // the body is gone; the exchange knows, but its word alone is not trusted here
             stream_fail(stream, ERROR_UPSTREAM_RESET);

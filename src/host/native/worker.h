@@ -126,6 +126,8 @@ void worker_deadline(struct worker *worker, struct deadline *deadline, int64_t a
 void retry_budget_request(struct retry_budget *budget, int64_t now_us);
 // Whether one more retry is within the budget.
 bool retry_budget_allows(struct retry_budget *budget, int64_t now_us);
+// Whether half of it is used up: time to spare it by beginning elsewhere than at a backend that fails.
+bool retry_budget_is_low(struct retry_budget *budget, int64_t now_us);
 void retry_budget_retry(struct retry_budget *budget, int64_t now_us);
 // A client's connection was opened, or closed.
 void worker_connection_opened(struct worker *worker, struct listener *listener);
