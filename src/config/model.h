@@ -280,6 +280,7 @@ struct config_backend_ref {
     struct config_backend *backend; // NULL in an HTTPRoute: the reference is invalid there and answers 500
     struct mark mark;
     struct slice key; // "ns/backend/route/name/rule/i/ref/j" (config-model.md section 0.1)
+    size_t id;        // index among the references of all rules
     size_t index;     // in the rule; weight 0 keeps it
     uint32_t weight;
     uint32_t priority;                      // Backend.fallback counted in
@@ -390,6 +391,7 @@ struct config {
     size_t route_count;
     struct config_backend *backends;
     size_t backend_count;
+    size_t ref_count; // of all rules together
 };
 
 #endif

@@ -38,6 +38,7 @@ static void read_ref(const struct rule_reader *reader, const struct node *node, 
     struct slice name = node_get_text(node, SLICE("name"));
     const struct resource *target = find_backend(reader, node);
     ref->mark = node_mark(node);
+    ref->id = resolver->config->ref_count++;
     ref->index = index;
     ref->key = ref_key(reader, name, index);
     resolver->has_failed |= !ref->key.ptr;

@@ -176,6 +176,13 @@ static void apply_panic(struct exchange *x)
     }
 }
 
+static int64_t avoid_until_us(const struct backend_health *health, const struct config_backend_ref *ref)
+{
+    int64_t of_backend = health->cool_until_us ? health->cool_until_us[ref->backend->id] : 0;
+    int64_t of_ref = health->ref_cool_until_us && ref->id < health->ref_count ? health->ref_cool_until_us[ref->id] : 0;
+    return of_ref > of_backend ? of_ref : of_backend;
+}
+
 // Takes over the host's view of this rule's backends.
 static void note_health(struct exchange *x, const struct backend_health *health)
 {
@@ -187,7 +194,7 @@ static void note_health(struct exchange *x, const struct backend_health *health)
             continue;
         x->refs[i].is_down = health->is_down && health->is_down[backend->id];
         has_down |= x->refs[i].is_down;
-        x->refs[i].avoid_until_us = health->cool_until_us ? health->cool_until_us[backend->id] : 0;
+        x->refs[i].avoid_until_us = avoid_until_us(health, &x->hit.rule->refs[i]);
     }
     if (has_down)
         apply_panic(x);

@@ -75,6 +75,10 @@ struct backend_health {
     const int64_t *cool_until_us; // retry-after seen: not before this time, if another is untried
     size_t count;
     bool retries_exhausted; // the host's budget of retries (S11) is used up: this request gets no more of them
+    // The same pause for one reference alone, indexed by config_backend_ref.id; NULL: none. For rules that name one
+    // backend several times: what its dedicated capacity asks for is not meant for its shared one.
+    const int64_t *ref_cool_until_us;
+    size_t ref_count;
 };
 
 enum exchange_choice_kind {

@@ -19,7 +19,6 @@ struct run {
     size_t piece_cap;
     int64_t now_us;
     uint8_t *is_down;
-    int64_t *cool_until_us;
     struct backend_health health;
     bool out_of_memory;
 };
@@ -113,13 +112,11 @@ static void take_reply(struct run *run)
 
 enum next { NEXT_BACKEND, NEXT_DONE };
 
-static enum next follow(struct run *run, const struct config_backend_ref *ref, const struct attempt_verdict *verdict)
+static enum next follow(struct run *run, const struct attempt_verdict *verdict)
 {
     switch (verdict->kind) {
     case ATTEMPT_RETRY:
-        if (verdict->cool_ms > 0 && ref->backend)
-            run->cool_until_us[ref->backend->id] = run->now_us + verdict->cool_ms * 1000;
-        return NEXT_BACKEND;
+        return NEXT_BACKEND; // what it asks for by retry-after, the exchange knows for this request
     case ATTEMPT_REPLY:
         take_reply(run);
         return NEXT_DONE;
@@ -139,7 +136,7 @@ static enum next fail(struct run *run, struct attempt *attempt, struct memory_at
     static const struct slice reason = SLICE_INIT("scripted fault");
     seen->failure = why;
     struct attempt_verdict verdict = attempt_failed(attempt, why, reason, run->now_us);
-    return follow(run, seen->ref, &verdict);
+    return follow(run, &verdict);
 }
 
 // Nothing comes any more: time runs on to the next limit.
@@ -198,7 +195,7 @@ static enum next play_body(struct run *run, struct attempt *attempt, struct memo
         struct slice piece = i < answer->piece_count ? answer->pieces[i] : SLICE("");
         struct attempt_verdict verdict = attempt_response_body(attempt, piece, is_end, run->now_us);
         if (verdict.kind != ATTEMPT_PASS && verdict.kind != ATTEMPT_DONE)
-            return follow(run, seen->ref, &verdict);
+            return follow(run, &verdict);
         keep_piece(run, verdict.pieces, verdict.piece_count);
         if (verdict.kind == ATTEMPT_DONE)
             return NEXT_DONE;
@@ -227,7 +224,7 @@ static enum next play_answer(struct run *run, struct attempt *attempt, struct me
     struct attempt_verdict verdict =
         attempt_response_head(attempt, &answer->head, has_body, body_length(answer), run->now_us);
     if (verdict.kind != ATTEMPT_PASS && verdict.kind != ATTEMPT_DONE)
-        return follow(run, seen->ref, &verdict);
+        return follow(run, &verdict);
     run->result->response = keep_head(run, verdict.head);
     if (!has_body || verdict.kind == ATTEMPT_DONE)
         return NEXT_DONE;
@@ -361,11 +358,10 @@ bool memory_run(struct snapshot *snapshot, const struct memory_request *request,
         .result = ret_result,
         .now_us = start_us,
         .is_down = ARENA_ARRAY(arena, uint8_t, backends + 1),
-        .cool_until_us = ARENA_ARRAY(arena, int64_t, backends + 1),
     };
-    if (!run.is_down || !run.cool_until_us)
+    if (!run.is_down)
         return false;
-    run.health = (struct backend_health){.is_down = run.is_down, .cool_until_us = run.cool_until_us, .count = backends};
+    run.health = (struct backend_health){.is_down = run.is_down, .count = backends};
     const struct exchange_client client = {
         .remote_address = SLICE("192.0.2.9:40000"),
         .local_address = SLICE("192.0.2.8:80"),

@@ -34,6 +34,8 @@ struct state {                        // of one backend
 struct health {
     const struct config *config;
     size_t count;
+    size_t ref_count;
+    _Atomic int64_t *ref_cool_until_us; // by config_backend_ref.id
     struct state states[];
 };
 
@@ -92,6 +94,12 @@ struct health *health_new(const struct config *config, const struct health *befo
         return NULL;
     health->config = config;
     health->count = config->backend_count;
+    health->ref_count = config->ref_count;
+    health->ref_cool_until_us = calloc(config->ref_count + 1, sizeof *health->ref_cool_until_us);
+    if (!health->ref_cool_until_us) {
+        free(health);
+        return NULL;
+    }
     if (before)
         carry_over(health, before);
     return health;
@@ -99,6 +107,8 @@ struct health *health_new(const struct config *config, const struct health *befo
 
 void health_free(struct health *take_health)
 {
+    if (take_health)
+        free(take_health->ref_cool_until_us);
     free(take_health);
 }
 
@@ -233,15 +243,26 @@ void health_report(struct health *health, const struct config_rule *rule, size_t
         eject(state, policy, now_us);
 }
 
-void health_cool(struct health *health, size_t backend_id, int64_t cool_ms, int64_t now_us)
+static bool is_named_again(const struct config_rule *rule, const struct config_backend_ref *ref)
 {
-    struct state *state = &health->states[backend_id];
+    for (size_t i = 0; i < rule->ref_count; i++)
+        if (&rule->refs[i] != ref && rule->refs[i].backend == ref->backend)
+            return true;
+    return false;
+}
+
+void health_cool(struct health *health, const struct config_rule *rule, const struct config_backend_ref *ref,
+                 int64_t cool_ms, int64_t now_us)
+{
+    _Atomic int64_t *cool_until_us = is_named_again(rule, ref) && ref->id < health->ref_count
+                                         ? &health->ref_cool_until_us[ref->id]
+                                         : &health->states[ref->backend->id].cool_until_us;
     int64_t until_us;
     if (cool_ms <= 0 || __builtin_mul_overflow(cool_ms, (int64_t)1000, &until_us) ||
         __builtin_add_overflow(until_us, now_us, &until_us))
         return;
-    if (until_us > LOAD(state->cool_until_us))
-        STORE(state->cool_until_us, until_us);
+    if (until_us > LOAD(*cool_until_us))
+        STORE(*cool_until_us, until_us);
 }
 
 void health_set_checked(struct health *health, size_t backend_id, bool is_well)
@@ -255,8 +276,8 @@ bool health_view_init(struct health_view *view, const struct health *health)
 {
     size_t count = health->count ? health->count : 1;
     *view = (struct health_view){calloc(count, sizeof *view->is_down), calloc(count, sizeof *view->cool_until_us),
-                                 health->count};
-    if (view->is_down && view->cool_until_us)
+                                 calloc(health->ref_count + 1, sizeof *view->ref_cool_until_us), health->count};
+    if (view->is_down && view->cool_until_us && view->ref_cool_until_us)
         return true;
     health_view_fini(view);
     return false;
@@ -266,7 +287,8 @@ void health_view_fini(struct health_view *view)
 {
     free(view->is_down);
     free(view->cool_until_us);
-    *view = (struct health_view){NULL, NULL, 0};
+    free(view->ref_cool_until_us);
+    *view = (struct health_view){NULL, NULL, NULL, 0};
 }
 
 // A backend that returns is given to one look at a time, until an answer was good: slow return.
@@ -290,9 +312,14 @@ struct backend_health health_look(struct health *health, struct health_view *vie
         struct state *state = &health->states[backend->id];
         view->is_down[backend->id] = is_down(state, now_us);
         view->cool_until_us[backend->id] = LOAD(state->cool_until_us);
+        if (rule->refs[i].id < health->ref_count)
+            view->ref_cool_until_us[rule->refs[i].id] = LOAD(health->ref_cool_until_us[rule->refs[i].id]);
     }
-    return (struct backend_health){
-        .is_down = view->is_down, .cool_until_us = view->cool_until_us, .count = view->count};
+    return (struct backend_health){.is_down = view->is_down,
+                                   .cool_until_us = view->cool_until_us,
+                                   .count = view->count,
+                                   .ref_cool_until_us = view->ref_cool_until_us,
+                                   .ref_count = health->ref_count};
 }
 
 struct health_state health_state(const struct health *health, size_t backend_id, int64_t now_us)

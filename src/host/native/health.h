@@ -27,8 +27,10 @@ enum health_outcome health_of_status(uint16_t status);
 // Tells how one attempt of this rule at this backend went.
 void health_report(struct health *health, const struct config_rule *rule, size_t backend_id,
                    enum health_outcome outcome, int64_t now_us);
-// The backend asked to be left alone (attempt_verdict.cool_ms).
-void health_cool(struct health *health, size_t backend_id, int64_t cool_ms, int64_t now_us);
+// The backend asked to be left alone (attempt_verdict.cool_ms). Where the rule names it several times, each with its own
+// mutations, the answer speaks for this reference alone.
+void health_cool(struct health *health, const struct config_rule *rule, const struct config_backend_ref *ref,
+                 int64_t cool_ms, int64_t now_us);
 // What an active check found.
 void health_set_checked(struct health *health, size_t backend_id, bool is_well);
 
@@ -36,6 +38,7 @@ void health_set_checked(struct health *health, size_t backend_id, bool is_well);
 struct health_view {
     uint8_t *is_down;
     int64_t *cool_until_us;
+    int64_t *ref_cool_until_us;
     size_t count;
 };
 // False without memory.

@@ -221,10 +221,10 @@ static void fail_attempt(struct stream *stream, enum error_code error, struct sl
 static void cool_backend(struct stream *stream, int64_t cool_ms)
 {
     if (cool_ms > 0)
-        health_cool(stream->pools->generation->health, stream->ref->backend->id, cool_ms, loop_now_us());
+        health_cool(stream->pools->generation->health, exchange_rule(stream->exchange), stream->ref, cool_ms,
+                    loop_now_us());
 }
 
-// What follows when this attempt gives no answer (any more).
 #define SPARE_MS 1000
 
 // A backend that keeps on failing, such as a full deployment that answers 429 to everything, would use up the budget of
@@ -236,6 +236,7 @@ static void spare_budget(struct stream *stream)
         cool_backend(stream, SPARE_MS);
 }
 
+// What follows when this attempt gives no answer (any more).
 static void follow_failure(struct stream *stream, const struct attempt_verdict *verdict)
 {
     switch (verdict->kind) {

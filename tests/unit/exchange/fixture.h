@@ -226,7 +226,10 @@ static inline void chat(struct fixture *f, const char *body)
 
 static inline struct exchange_choice next(struct fixture *f)
 {
-    struct backend_health health = {f->is_down, f->cool_until_us, ROOM, f->retries_exhausted};
+    struct backend_health health = {.is_down = f->is_down,
+                                    .cool_until_us = f->cool_until_us,
+                                    .count = ROOM,
+                                    .retries_exhausted = f->retries_exhausted};
     return exchange_next_backend(f->x, f->now_us, &health);
 }
 

@@ -22,9 +22,9 @@ static int begin(void **state)
     (void)state;
     for (size_t i = 0; i < BACKENDS; i++) {
         backends[i] = (struct config_backend){.id = i, .namespace_ = SLICE("ns"), .name = slice_from_cstr(names[i])};
-        refs[i] = (struct config_backend_ref){.backend = &backends[i], .index = i, .weight = 1};
+        refs[i] = (struct config_backend_ref){.backend = &backends[i], .id = i, .index = i, .weight = 1};
     }
-    config = (struct config){.backends = backends, .backend_count = BACKENDS};
+    config = (struct config){.backends = backends, .backend_count = BACKENDS, .ref_count = BACKENDS};
     rule = (struct config_rule){.refs = refs, .ref_count = BACKENDS};
     rule.traffic.passive = (struct config_passive_health){.is_set = true,
                                                           .interval_ms = 3000,
@@ -170,13 +170,20 @@ static void pauses_without_policy(void **state)
 static void retry_after(void **state)
 {
     (void)state;
-    health_cool(health, 1, 5000, S);
-    health_cool(health, 1, 1000, S); // a shorter one changes nothing
-    health_cool(health, 2, INT64_MAX, S);
+    health_cool(health, &rule, &refs[1], 5000, S);
+    health_cool(health, &rule, &refs[1], 1000, S); // a shorter one changes nothing
+    health_cool(health, &rule, &refs[2], INT64_MAX, S);
     struct backend_health seen = health_look(health, &view, &rule, S);
     assert_int_equal(seen.cool_until_us[1], 6 * S);
     assert_int_equal(seen.cool_until_us[2], 0);
     assert_true(health_state(health, 1, S).is_cooling);
+    // Dedicated and shared capacity of one backend: what one asks for is not meant for the other.
+    refs[3].backend = &backends[0];
+    health_cool(health, &rule, &refs[0], 5000, S);
+    seen = health_look(health, &view, &rule, S);
+    assert_int_equal(seen.cool_until_us[0], 0);
+    assert_int_equal(seen.ref_cool_until_us[0], 6 * S);
+    assert_int_equal(seen.ref_cool_until_us[3], 0);
 }
 
 // A reload keeps what is known of a backend of the same name, wherever it stands now.
