@@ -56,7 +56,7 @@ def test_version():
 
 @pytest.mark.parametrize("command", ["run", "check", "explain", "test", "mock"])
 def test_man_page_and_completion_name_every_option(command):
-    page = (ROOT / "docs/man/weir.1").read_text().replace("\\-", "-").split(f".SS weir {command}")[1].split("\n.SS ")[0]
+    page = (ROOT / "docs/man/weir.1").read_text().replace("\\-", "-").split(f".Ss weir {command} ")[1].split("\n.Ss ")[0]
     completion = re.search(rf"^    {command}\) options=\"(.*)\"", (ROOT / "docs/completion/weir.bash").read_text(), re.M).group(1)
     options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", weir("help", command).stdout, re.M)) - {"--help"}
     assert options and options == set(completion.split())
