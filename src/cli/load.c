@@ -1,10 +1,13 @@
 // Reads files and folders, and makes a snapshot of them.
 #include "cli/load.h"
 
+#include "host/native/tls_check.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define FILE_MAX_BYTES ((size_t)256 << 20)
 
@@ -149,6 +152,8 @@ struct snapshot *load_snapshot(const struct sources *sources, const struct confi
 {
     // Also with errors: those of compiling come at once with those of loading (S10).
     struct config *config = config_load_for_findings(sources->items, sources->count, env, findings);
+    if (config)
+        tls_check(config, time(NULL), findings);
     struct snapshot *snapshot = config ? snapshot_new(config, generation, seed, findings) : NULL;
     if (findings->error_count == 0)
         return snapshot;

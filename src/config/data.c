@@ -55,9 +55,11 @@ static struct slice expand_home(struct check *check, const struct config_env *en
     return arena_join(check->arena, parts, 2);
 }
 
-// An editor's newline at the end of a file is no part of a key.
+// An editor's newline at the end of a file is no part of a key; what is no text is left as it is.
 static struct slice trim_newlines(struct slice text)
 {
+    if (slice_find(text, '\0') != SLICE_NOT_FOUND)
+        return text;
     while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
         text.len--;
     return text;

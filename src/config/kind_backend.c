@@ -62,8 +62,7 @@ static void rule_endpoints(struct check *check, const struct node *endpoints)
 
 static const char *const ca_kinds[] = {"ConfigMap", "Secret", NULL};
 static const char *const well_known[] = {"System", NULL};
-static const char *const tls_versions[] = {"Auto", "1.0", "1.1", "1.2", "1.3", NULL};
-static const char *const served_versions[] = {"Auto", "1.2", "1.3", NULL};
+static const char *const alt_name_types[] = {"Hostname", "URI", NULL};
 
 static const struct field ca_ref_fields[] = {
     {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = "", .doc = "Empty: the core group."},
@@ -73,7 +72,7 @@ static const struct field ca_ref_fields[] = {
      .is_required = true,
      .min = 1,
      .max = 253,
-     .doc = "Its name; the entry ca.crt is read."},
+     .doc = "Its name; the entry ca.crt is read, and ca.crl beside it if there is one (revoked certificates)."},
     END_OF_FIELDS,
 };
 
@@ -98,50 +97,27 @@ static const struct field tls_fields[] = {
      .absent = "the endpoint's host name",
      .doc = "Name to ask for and to verify."},
     {.name = "autoSNIFromEndpointHostname", .type = FIELD_BOOL, .absent = "true in effect", .doc = "Name by endpoint."},
-    {.name = "minVersion",
-     .type = FIELD_STRING,
-     .values = tls_versions,
-     .served = served_versions,
-     .words = "TLS 1.2 is the oldest that is spoken",
-     .absent = "1.2",
-     .doc = "Oldest version."},
-    {.name = "maxVersion",
-     .type = FIELD_STRING,
-     .support = SUPPORT_REFUSED,
-     .words = "an upper limit of the TLS version is not done yet",
-     .harmless = "1.3",
-     .doc = "Newest version."},
     {.name = "clientCertificateRef",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "client certificates towards backends are not done yet",
-     .doc = "Client certificate."},
-    {.name = "ciphers",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "choosing ciphers is not done yet",
-     .doc = "Ciphers."},
-    {.name = "ecdhCurves",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "choosing curves is not done yet",
-     .doc = "Curves."},
-    {.name = "signatureAlgorithms",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "choosing signature algorithms is not done yet",
-     .doc = "Signature algorithms."},
+     .type = FIELD_OBJECT,
+     .fields = shared_object_ref,
+     .rule = rule_certificate_ref,
+     .doc = "Secret with the certificate (tls.crt, tls.key) that Weir shows to the backend."},
     {.name = "alpnProtocols",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .values = shared_alpn_protocols,
+     .served = shared_alpn_served,
      .words = "backends are spoken to in HTTP/1.1",
-     .doc = "ALPN."},
-    {.name = "fingerprints", .type = FIELD_ANY, .support = SUPPORT_REFUSED, .words = "not done", .doc = "JA3, JA4."},
+     .max = 8,
+     .absent = "http/1.1",
+     .doc = "Protocols to offer; an empty list: no ALPN."},
+    TLS_CHOICE_FIELDS,
     END_OF_FIELDS,
 };
 
 static void rule_tls(struct check *check, const struct node *tls)
 {
+    rule_tls_choice(check, tls);
     bool has_refs = node_count(node_get(tls, SLICE("caCertificateRefs"))) > 0;
     bool has_system = node_get_text(tls, SLICE("wellKnownCACertificates")).len > 0;
     if (has_refs && has_system)
@@ -225,6 +201,27 @@ const struct kind kind_backend = {
 
 // ---- BackendTLSPolicy ---------------------------------------------------------------------------------------------
 
+static const struct field alt_name_fields[] = {
+    {.name = "type", .type = FIELD_STRING, .is_required = true, .values = alt_name_types, .doc = "Hostname or URI."},
+    {.name = "hostname",
+     .type = FIELD_STRING,
+     .pattern = PATTERN_DNS_SUBDOMAIN,
+     .min = 1,
+     .max = 253,
+     .doc = "A DNS name."},
+    {.name = "uri", .type = FIELD_STRING, .min = 1, .max = 253, .doc = "A URI, compared byte by byte (SPIFFE)."},
+    END_OF_FIELDS,
+};
+
+static void rule_alt_name(struct check *check, const struct node *name)
+{
+    bool is_uri = node_is(name, "type", "URI"), is_host = node_is(name, "type", "Hostname");
+    if (is_host && (!node_has(name, "hostname") || node_has(name, "uri")))
+        check_error(check, name, "SubjectAltName element must contain Hostname, if Type is set to Hostname");
+    if (is_uri && (!node_has(name, "uri") || node_has(name, "hostname")))
+        check_error(check, name, "SubjectAltName element must contain URI, if Type is set to URI");
+}
+
 static const struct field validation_fields[] = {
     {.name = "caCertificateRefs",
      .type = FIELD_LIST,
@@ -241,10 +238,12 @@ static const struct field validation_fields[] = {
      .max = 253,
      .doc = "Name to ask for (SNI) and to verify."},
     {.name = "subjectAltNames",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "verifying other names than hostname is not done yet",
-     .doc = "Other names to verify."},
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = alt_name_fields,
+     .max = 5,
+     .rule = rule_alt_name,
+     .doc = "Names of which one must be in the certificate, instead of hostname."},
     END_OF_FIELDS,
 };
 

@@ -454,8 +454,8 @@ static const struct field client_connection[] = {
 
 static const struct field client_tcp_timeouts[] = {
     IGNORED("idleTimeout", "Weir has no plain TCP listeners", "Without effect."),
-    IGNORED("tlsHandshakeTimeout", "there is no TLS towards clients yet", "Without effect."),
-    IGNORED("connectionInspectionTimeout", "there is no TLS towards clients yet", "Without effect."),
+    {.name = "tlsHandshakeTimeout", .type = FIELD_DURATION, .absent = "10s", .doc = "TLS handshake done."},
+    IGNORED("connectionInspectionTimeout", "tlsHandshakeTimeout holds from the first byte on", "Without effect."),
     END_OF_FIELDS,
 };
 
@@ -540,16 +540,92 @@ static const struct field http1_fields[] = {
     END_OF_FIELDS,
 };
 
+static const struct field client_crl[] = {
+    {.name = "refs",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = shared_object_ref,
+     .is_required = true,
+     .min = 1,
+     .max = 8,
+     .rule = rule_authority_ref,
+     .doc = "ConfigMaps or Secrets; the entry ca.crl is read."},
+    {.name = "onlyVerifyLeafCertificate",
+     .type = FIELD_BOOL,
+     .preset = "false",
+     .doc = "True: only the client's own certificate is looked up, not those of its authorities."},
+    END_OF_FIELDS,
+};
+
+static const struct field client_validation[] = {
+    {.name = "optional",
+     .type = FIELD_BOOL,
+     .preset = "false",
+     .doc = "True: no certificate is fine, a bad one is not."},
+    {.name = "caCertificateRefs",
+     .type = FIELD_LIST,
+     .item = FIELD_OBJECT,
+     .fields = shared_object_ref,
+     .max = 8,
+     .rule = rule_authority_ref,
+     .doc = "ConfigMaps or Secrets with the authorities to trust: ca.crt, and ca.crl beside it if there is one."},
+    {.name = "spkiHashes",
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .item_min = 44,
+     .item_max = 44,
+     .max = 64,
+     .doc = "SHA-256 of public keys (SPKI) in base64: the client's must be one of these, beside being trusted."},
+    {.name = "certificateHashes",
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .item_min = 64,
+     .item_max = 95,
+     .max = 64,
+     .doc = "SHA-256 of certificates in hexadecimal digits, perhaps with colons; likewise."},
+    REFUSED("subjectAltNames", "choosing clients by their names is not done yet: trust a CA of their own, or pin them",
+            "Names of clients."),
+    {.name = "crl", .type = FIELD_OBJECT, .fields = client_crl, .doc = "Revoked certificates."},
+    END_OF_FIELDS,
+};
+
+// Without an authority anybody's certificate would do, which is not what a user who asks for certificates wants.
+static void rule_client_validation(struct check *check, const struct node *validation)
+{
+    if (!node_count(node_get(validation, SLICE("caCertificateRefs"))))
+        check_error(check, validation,
+                    "clientValidation needs caCertificateRefs: whose certificates are to be trusted?");
+}
+
+static const struct field client_resumption[] = {
+    {.name = "stateless", .type = FIELD_ANY, .support = SUPPORT_SILENT, .doc = "By tickets, always done."},
+    IGNORED("stateful", "sessions are resumed by tickets; none are kept", "Without effect."),
+    END_OF_FIELDS,
+};
+
+static const struct field client_session[] = {
+    {.name = "resumption", .type = FIELD_OBJECT, .fields = client_resumption, .doc = "Always on, by tickets."},
+    END_OF_FIELDS,
+};
+
 static const struct field client_tls[] = {
-    REFUSED("clientValidation", "client certificates are not done yet", "Client certificates."),
-    REFUSED("minVersion", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("maxVersion", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("ciphers", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("ecdhCurves", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("signatureAlgorithms", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("alpnProtocols", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("fingerprints", "TLS towards clients is not done yet", "TLS."),
-    REFUSED("session", "TLS towards clients is not done yet", "TLS."),
+    {.name = "clientValidation",
+     .type = FIELD_OBJECT,
+     .fields = client_validation,
+     .rule = rule_client_validation,
+     .absent = "clients are not asked",
+     .doc = "Certificates of clients."},
+    {.name = "alpnProtocols",
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .values = shared_alpn_protocols,
+     .served = shared_alpn_served,
+     .words = "HTTP/2 towards clients is not done yet",
+     .max = 8,
+     .absent = "http/1.1",
+     .doc = "Protocols to agree on; an empty list: no ALPN."},
+    {.name = "session", .type = FIELD_OBJECT, .fields = client_session, .doc = "Resumption of sessions."},
+    TLS_CHOICE_FIELDS,
     END_OF_FIELDS,
 };
 
@@ -574,7 +650,11 @@ static const struct field client_policy_spec[] = {
     {.name = "path", .type = FIELD_OBJECT, .fields = path_fields, .doc = "Paths."},
     {.name = "headers", .type = FIELD_OBJECT, .fields = header_fields, .doc = "Heads."},
     {.name = "http1", .type = FIELD_OBJECT, .fields = http1_fields, .doc = "HTTP/1."},
-    {.name = "tls", .type = FIELD_OBJECT, .fields = client_tls, .doc = "TLS towards clients, when it says nothing."},
+    {.name = "tls",
+     .type = FIELD_OBJECT,
+     .fields = client_tls,
+     .rule = rule_tls_choice,
+     .doc = "TLS towards clients, on listeners of protocol HTTPS."},
     {.name = "enableProxyProtocol",
      .type = FIELD_BOOL,
      .support = SUPPORT_REFUSED,

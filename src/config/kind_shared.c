@@ -62,6 +62,22 @@ void rule_authority_ref(struct check *check, const struct node *ref)
         check_error(check, ref, "the reference must name a ConfigMap or a Secret of the core group (group \"\")");
 }
 
+// ---- TLS ----------------------------------------------------------------------------------------------------------
+
+const char *const shared_tls_versions[] = {"Auto", "1.0", "1.1", "1.2", "1.3", NULL};
+const char *const shared_tls_served_versions[] = {"Auto", "1.2", "1.3", NULL};
+const char *const shared_alpn_protocols[] = {"h2", "http/1.1", "http/1.0", NULL};
+const char *const shared_alpn_served[] = {"http/1.1", NULL};
+
+void rule_tls_choice(struct check *check, const struct node *tls)
+{
+    if (node_is(tls, "minVersion", "1.3") && node_has(tls, "ciphers"))
+        check_error(check, node_get(tls, SLICE("ciphers")),
+                    "setting ciphers has no effect if the minimum possible TLS version is 1.3");
+    if (node_is(tls, "minVersion", "1.3") && node_is(tls, "maxVersion", "1.2"))
+        check_error(check, node_get(tls, SLICE("maxVersion")), "minVersion must be smaller or equal to maxVersion");
+}
+
 const struct field shared_parent_ref[] = {
     {.name = "group",
      .type = FIELD_STRING,

@@ -24,6 +24,47 @@
         .name = field_name, .type = FIELD_ANY, .support = SUPPORT_IGNORED, .words = why, .doc = what                   \
     }
 
+// Versions and algorithms of TLS, the same on both sides (Envoy Gateway's TLSSettings).
+extern const char *const shared_tls_versions[], *const shared_tls_served_versions[], *const shared_alpn_protocols[],
+                                                                                         *const shared_alpn_served[];
+#define TLS_CHOICE_FIELDS                                                                                              \
+    {.name = "minVersion",                                                                                             \
+     .type = FIELD_STRING,                                                                                             \
+     .values = shared_tls_versions,                                                                                    \
+     .served = shared_tls_served_versions,                                                                             \
+     .words = "TLS 1.2 is the oldest that is spoken",                                                                  \
+     .absent = "1.2",                                                                                                  \
+     .doc = "Oldest version."},                                                                                        \
+        {.name = "maxVersion",                                                                                         \
+         .type = FIELD_STRING,                                                                                         \
+         .values = shared_tls_versions,                                                                                \
+         .served = shared_tls_served_versions,                                                                         \
+         .words = "TLS 1.2 is the oldest that is spoken",                                                              \
+         .absent = "1.3",                                                                                              \
+         .doc = "Newest version."},                                                                                    \
+        {.name = "ciphers",                                                                                            \
+         .type = FIELD_LIST,                                                                                           \
+         .item = FIELD_STRING,                                                                                         \
+         .pattern = PATTERN_TLS_NAME,                                                                                  \
+         .max = 32,                                                                                                    \
+         .absent = "ECDHE with AES-GCM and ChaCha20",                                                                  \
+         .doc = "Cipher suites of TLS 1.2, by OpenSSL's names."},                                                      \
+        {.name = "ecdhCurves",                                                                                         \
+         .type = FIELD_LIST,                                                                                           \
+         .item = FIELD_STRING,                                                                                         \
+         .pattern = PATTERN_TLS_NAME,                                                                                  \
+         .max = 32,                                                                                                    \
+         .absent = "X25519, P-256, P-384",                                                                             \
+         .doc = "Groups for the key exchange."},                                                                       \
+        {.name = "signatureAlgorithms",                                                                                \
+         .type = FIELD_LIST,                                                                                           \
+         .item = FIELD_STRING,                                                                                         \
+         .pattern = PATTERN_TLS_NAME,                                                                                  \
+         .max = 32,                                                                                                    \
+         .absent = "OpenSSL's",                                                                                        \
+         .doc = "Signatures that are taken, by their names of RFC 8446."},                                             \
+        REFUSED("fingerprints", "fingerprints of TLS clients are not done", "JA3, JA4.")
+
 extern const struct field shared_secret_ref[]; // SecretObjectReference
 extern const struct field shared_object_ref[]; // SecretObjectReference that may go into another namespace
 extern const struct field shared_parent_ref[]; // ParentReference
@@ -39,6 +80,7 @@ void rule_parent_ref(struct check *check, const struct node *ref);
 void rule_secret_ref(struct check *check, const struct node *ref);
 void rule_certificate_ref(struct check *check, const struct node *ref); // a Secret
 void rule_authority_ref(struct check *check, const struct node *ref);   // a Secret or a ConfigMap
+void rule_tls_choice(struct check *check, const struct node *tls);      // of TLS_CHOICE_FIELDS
 void rule_header_mutation(struct check *check, const struct node *mutation);
 void rule_name_matches(struct check *check, const struct node *list);
 void rule_cost(struct check *check, const struct node *cost);

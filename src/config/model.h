@@ -254,6 +254,7 @@ struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 
     int64_t stream_idle_ms;
     int64_t send_timeout_ms;
     int64_t request_timeout_ms; // whole request received; 0: none
+    int64_t tls_handshake_ms;   // ClientHello and handshake
     uint32_t max_connections;   // 0: none
     bool is_keep_alive_off;
 };

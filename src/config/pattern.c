@@ -169,6 +169,16 @@ static bool is_host_port(struct slice s)
     return is_fqdn(host) || is_ipv4(host);
 }
 
+static bool is_tls_name(struct slice s)
+{
+    if (s.len == 0 || s.len > 64 || !is_alnum(s.ptr[0]))
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_alnum(s.ptr[i]) && !strchr("-_+.", s.ptr[i]))
+            return false;
+    return true;
+}
+
 static const struct {
     bool (*matches)(struct slice s);
     struct slice words;
@@ -188,6 +198,7 @@ static const struct {
     [PATTERN_ABSOLUTE_PATH] = {is_absolute_path, SLICE_INIT("a path that begins with a slash")},
     [PATTERN_IP] = {is_ip, SLICE_INIT("an IPv4 or IPv6 address")},
     [PATTERN_HOST_PORT] = {is_host_port, SLICE_INIT("host:port")},
+    [PATTERN_TLS_NAME] = {is_tls_name, SLICE_INIT("one name of OpenSSL, of letters, digits, - _ + .")},
 };
 
 bool pattern_matches(enum pattern pattern, struct slice text)

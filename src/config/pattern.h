@@ -19,6 +19,7 @@ enum pattern {
     PATTERN_ABSOLUTE_PATH, // begins with a slash
     PATTERN_IP,            // IPv4 or IPv6 address
     PATTERN_HOST_PORT,     // name or address, colon, port
+    PATTERN_TLS_NAME,      // of a cipher suite, group or signature algorithm: one name, no list
     PATTERN_COUNT
 };
 

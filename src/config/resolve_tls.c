@@ -1,5 +1,8 @@
 // TLS of both sides: certificates, authorities, versions and algorithms.
+#include "config/base64.h"
 #include "config/resolve_parts.h"
+
+#define HASH_BYTES 32 // SHA-256
 
 // ---- certificates and authorities -----------------------------------------------------------------------------
 
@@ -114,6 +117,26 @@ static struct config_tls_choice read_choice(struct resolver *resolver, const str
 
 // ---- towards backends -----------------------------------------------------------------------------------------
 
+static struct config_alt_name *read_alt_names(struct resolver *resolver, const struct node *list, size_t *ret_count)
+{
+    struct config_alt_name *names = RESOLVE_ARRAY(resolver, struct config_alt_name, node_count(list));
+    for (const struct node *item = node_first(list); names && item; item = item->next) {
+        bool is_uri = slice_eq(node_get_text(item, SLICE("type")), SLICE("URI"));
+        names[(*ret_count)++] = (struct config_alt_name){
+            is_uri ? ALT_NAME_URI : ALT_NAME_DNS, node_get_text(item, is_uri ? SLICE("uri") : SLICE("hostname"))};
+    }
+    return names;
+}
+
+static struct config_certificate *read_own_certificate(struct resolver *resolver, const struct resource *backend,
+                                                       const struct node *ref)
+{
+    struct config_certificate *certificate = ref ? RESOLVE_ARRAY(resolver, struct config_certificate, 1) : NULL;
+    if (certificate)
+        *certificate = read_certificate(resolver, backend, ref);
+    return certificate;
+}
+
 // BackendTLSPolicy over Backend.spec.tls, field by field where both speak of the same (config-model.md 2.3).
 struct config_tls resolve_tls(struct resolver *resolver, const struct resource *backend)
 {
@@ -125,18 +148,99 @@ struct config_tls resolve_tls(struct resolver *resolver, const struct resource *
     const struct resource *owner = policy ? policy : backend;
     const struct node *says = policy ? validation : own;
     struct slice name = node_get_text(says, policy ? SLICE("hostname") : SLICE("sni"));
-    return (struct config_tls){
+    struct config_tls tls = {
         .is_enabled = true,
         .sni = name,
         .verify_name = name,
         .trust = read_trust(resolver, owner, node_get(says, SLICE("caCertificateRefs"))),
         .is_unverified = !policy && node_get_bool(own, SLICE("insecureSkipVerify"), false),
         .choice = read_choice(resolver, own),
+        .certificate = read_own_certificate(resolver, backend, node_get(own, SLICE("clientCertificateRef"))),
         .mark = says ? node_mark(says) : owner->mark,
     };
+    if (policy)
+        tls.names = read_alt_names(resolver, node_get(validation, SLICE("subjectAltNames")), &tls.name_count);
+    return tls;
 }
 
 // ---- towards clients ------------------------------------------------------------------------------------------
+
+static void tell_no_hash(struct resolver *resolver, const struct node *item, const char *form)
+{
+    finding_error(resolver->findings, node_mark(item), "this is no SHA-256 in %s", form);
+}
+
+static struct slice read_base64_hash(struct resolver *resolver, const struct node *item)
+{
+    struct slice hash = {NULL, 0};
+    if (!base64_decode(node_text(item), resolver->arena, &hash) || hash.len != HASH_BYTES)
+        tell_no_hash(resolver, item, "base64 (44 characters)");
+    return hash;
+}
+
+static int hex_value(char c)
+{
+    c = ascii_lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// 64 digits, with a colon between the bytes or without.
+static struct slice read_hex_hash(struct resolver *resolver, const struct node *item)
+{
+    struct slice text = node_text(item);
+    char *hash = RESOLVE_ARRAY(resolver, char, HASH_BYTES);
+    size_t step = text.len == 3 * HASH_BYTES - 1 ? 3 : 2;
+    bool is_good = hash && text.len == (step == 3 ? 3 * HASH_BYTES - 1 : 2 * HASH_BYTES);
+    for (size_t i = 0; is_good && i < HASH_BYTES; i++) {
+        int high = hex_value(text.ptr[i * step]), low = hex_value(text.ptr[i * step + 1]);
+        is_good = high >= 0 && low >= 0 && (step == 2 || i + 1 == HASH_BYTES || text.ptr[i * step + 2] == ':');
+        hash[i] = (char)(high << 4 | low);
+    }
+    if (!is_good)
+        tell_no_hash(resolver, item, "hexadecimal digits (64, perhaps with colons)");
+    return slice_make(hash, HASH_BYTES);
+}
+
+static struct slice *read_hashes(struct resolver *resolver, const struct node *list, bool is_hex, size_t *ret_count)
+{
+    struct slice *hashes = RESOLVE_ARRAY(resolver, struct slice, node_count(list));
+    for (const struct node *item = node_first(list); hashes && item; item = item->next) {
+        struct slice hash = is_hex ? read_hex_hash(resolver, item) : read_base64_hash(resolver, item);
+        if (hash.len == HASH_BYTES)
+            hashes[(*ret_count)++] = hash;
+    }
+    return hashes;
+}
+
+static void read_lists(struct resolver *resolver, const struct resource *owner, const struct node *crl,
+                       struct config_trust *trust)
+{
+    trust->is_crl_for_leaf = node_get_bool(crl, SLICE("onlyVerifyLeafCertificate"), false);
+    for (const struct node *ref = node_first(node_get(crl, SLICE("refs"))); ref; ref = ref->next) {
+        bool is_map = slice_eq(node_get_text(ref, SLICE("kind")), SLICE("ConfigMap"));
+        struct slice list = {NULL, 0};
+        struct mark mark;
+        const struct resource *found =
+            find_granted(resolver, owner, ref, is_map ? KIND_CONFIG_MAP : KIND_SECRET, &mark);
+        if (found && resolve_datum(resolver, found, SLICE("ca.crl"), mark, &list))
+            append(resolver, &trust->crl_pem, list);
+    }
+}
+
+static void read_validation(struct resolver *resolver, const struct resource *policy, const struct node *validation,
+                            struct config_server_tls *server)
+{
+    if (!validation)
+        return;
+    server->asks_client = true;
+    server->is_client_optional = node_get_bool(validation, SLICE("optional"), false);
+    server->client_trust = read_trust(resolver, policy, node_get(validation, SLICE("caCertificateRefs")));
+    read_lists(resolver, policy, node_get(validation, SLICE("crl")), &server->client_trust);
+    server->client_hashes =
+        read_hashes(resolver, node_get(validation, SLICE("certificateHashes")), true, &server->client_hash_count);
+    server->client_key_hashes =
+        read_hashes(resolver, node_get(validation, SLICE("spkiHashes")), false, &server->client_key_hash_count);
+}
 
 struct config_server_tls resolve_server_tls(struct resolver *resolver, const struct resource *gateway,
                                             const struct node *listener, const struct resource *policy)
@@ -149,6 +253,8 @@ struct config_server_tls resolve_server_tls(struct resolver *resolver, const str
         .choice = read_choice(resolver, says),
         .mark = node_mark(tls),
     };
+    if (says)
+        read_validation(resolver, policy, node_get(says, SLICE("clientValidation")), &server);
     for (const struct node *ref = node_first(refs); server.certificates && ref; ref = ref->next)
         server.certificates[server.certificate_count++] = read_certificate(resolver, gateway, ref);
     return server;

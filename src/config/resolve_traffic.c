@@ -176,6 +176,7 @@ struct config_client resolve_client(const struct resource *policy)
         .stream_idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 300000),
         .send_timeout_ms = 60000,
         .request_timeout_ms = node_get_ms(http, SLICE("requestReceivedTimeout"), 0),
+        .tls_handshake_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("tlsHandshakeTimeout"), 10000),
         .max_connections = (uint32_t)node_get_i64(node_get(connection, SLICE("connectionLimit")), SLICE("value"), 0),
     };
 }

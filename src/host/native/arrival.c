@@ -214,6 +214,8 @@ void arrival_begin(struct listener *listener, int fd, const struct net_address *
     deadline_init(&arrival->deadline, on_deadline);
     list_append(&worker->arrivals, &arrival->node);
     worker_connection_opened(worker, listener);
-    worker_deadline(worker, &arrival->deadline, loop_now_us() + ARRIVAL_TIME_US);
+    // Which listener it will be is not known yet: the time of the port's first one holds.
+    const struct config_listener *first = generation_first_listener(worker->generation, listener->port->number);
+    worker_deadline(worker, &arrival->deadline, loop_now_us() + (first ? first->client.tls_handshake_ms * 1000 : 0));
     loop_io_want(&arrival->io, LOOP_READ);
 }

@@ -5,8 +5,6 @@
 
 #include "host/native/worker.h"
 
-#define ARRIVAL_TIME_US 10000000 // for ClientHello and handshake together
-
 // Takes the socket. Counted as a connection of the listener's until it is handed on or ends.
 void arrival_begin(struct listener *listener, int fd, const struct net_address *peer);
 // Ends all that are under way in a worker.

@@ -54,17 +54,6 @@ void client_close(struct client *client)
     close_with(client, END_DRAINED);
 }
 
-// The listener of the configuration that stands for this port, for limits before a head is known; NULL when the port
-// is served no more.
-static const struct config_listener *first_listener(const struct worker *worker, uint16_t port)
-{
-    const struct config *config = snapshot_config(worker->generation->snapshot);
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].port == port)
-            return &config->listeners[i];
-    return NULL;
-}
-
 // The demands on a client of TLS are those of the listener that it asked for; a newer configuration may have others.
 static bool is_still_admitted(const struct client *client)
 {
@@ -79,7 +68,8 @@ static bool is_still_admitted(const struct client *client)
 
 bool client_refresh(struct client *client)
 {
-    const struct config_listener *listener = first_listener(client->worker, client->listener->port->number);
+    const struct config_listener *listener =
+        generation_first_listener(client->worker->generation, client->listener->port->number);
     if (!listener || !is_still_admitted(client))
         return false;
     client->limits = &listener->client;

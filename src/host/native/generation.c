@@ -201,13 +201,19 @@ const struct config_listener *generation_find_name(const struct generation *gene
     return best;
 }
 
-bool generation_has_tls(const struct generation *generation, uint16_t port)
+const struct config_listener *generation_first_listener(const struct generation *generation, uint16_t port)
 {
     const struct config *config = snapshot_config(generation->snapshot);
     for (size_t i = 0; i < config->listener_count; i++)
         if (config->listeners[i].port == port)
-            return config->listeners[i].protocol != LISTENER_HTTP;
-    return false;
+            return &config->listeners[i];
+    return NULL;
+}
+
+bool generation_has_tls(const struct generation *generation, uint16_t port)
+{
+    const struct config_listener *listener = generation_first_listener(generation, port);
+    return listener && listener->protocol != LISTENER_HTTP;
 }
 
 void generation_unref(struct generation *generation)

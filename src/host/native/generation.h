@@ -38,6 +38,8 @@ void generation_unref(struct generation *generation);
 // then none. NULL: none fits. `name` in any case; empty: not given.
 const struct config_listener *generation_find_name(const struct generation *generation, uint16_t port,
                                                    struct slice name);
+// The first listener of a port, for what is needed before a name is known; NULL when the port is served no more.
+const struct config_listener *generation_first_listener(const struct generation *generation, uint16_t port);
 // Whether connections to the port begin with TLS; all listeners of a port agree on that.
 bool generation_has_tls(const struct generation *generation, uint16_t port);
 

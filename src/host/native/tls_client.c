@@ -13,13 +13,20 @@
 
 #define SESSIONS_MAX 8U // kept of a backend; a TLS 1.3 ticket is used once (RFC 8446, C.4)
 
+struct alt_name {
+    bool is_uri;
+    char name[256];
+};
+
 struct tls_context {
     SSL_CTX *ssl;
     _Atomic unsigned references;
     bool is_unverified;
-    char sni[256];         // empty: none is sent (an address)
-    char verify_name[256]; // for messages
-    pthread_mutex_t lock;  // of the sessions; taken once a connection
+    char sni[256];          // empty: none is sent (an address)
+    char verify_name[256];  // for messages
+    struct alt_name *names; // any of them must be in the certificate; none: verify_name, by OpenSSL
+    size_t name_count;
+    pthread_mutex_t lock; // of the sessions; taken once a connection
     SSL_SESSION *sessions[SESSIONS_MAX];
     size_t session_count;
 };
@@ -100,6 +107,49 @@ static bool copy_name(char *to, size_t cap, struct slice name)
     return true;
 }
 
+// ---- alternative names ----------------------------------------------------------------------------------------
+
+static bool has_uri(const X509 *leaf, const char *uri)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    size_t len = strlen(uri);
+    bool is_found = false;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !is_found; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        is_found = name->type == GEN_URI && (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier) == len &&
+                   memcmp(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier), uri, len) == 0;
+    }
+    GENERAL_NAMES_free(names);
+    return is_found;
+}
+
+bool tls_context_knows(const struct tls_context *context, X509 *leaf)
+{
+    for (size_t i = 0; i < context->name_count; i++) {
+        const struct alt_name *name = &context->names[i];
+        if (name->is_uri ? has_uri(leaf, name->name)
+                         : X509_check_host(leaf, name->name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1)
+            return true;
+    }
+    return context->name_count == 0;
+}
+
+static const char *copy_alt_names(struct tls_context *context, const struct config_tls *config)
+{
+    context->names = calloc(config->name_count + 1, sizeof *context->names);
+    if (!context->names)
+        return "out of memory";
+    for (size_t i = 0; i < config->name_count; i++) {
+        context->names[i].is_uri = config->names[i].type == ALT_NAME_URI;
+        if (!copy_name(context->names[i].name, sizeof context->names[i].name, config->names[i].name))
+            return "an alternative name is too long";
+    }
+    context->name_count = config->name_count;
+    return copy_name(context->verify_name, sizeof context->verify_name, config->names[0].name)
+               ? NULL
+               : "an alternative name is too long";
+}
+
 // Which name goes out as SNI and which must be in the certificate (RFC 6066 section 3: no addresses in SNI).
 static const char *set_names(struct tls_context *context, const struct config_tls *config, struct slice host)
 {
@@ -111,6 +161,8 @@ static const char *set_names(struct tls_context *context, const struct config_tl
         return "the TLS name is too long";
     if (is_address(context->sni))
         context->sni[0] = '\0';
+    if (config->name_count)
+        return copy_alt_names(context, config);
     X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     int is_set = is_address(context->verify_name)
                      ? X509_VERIFY_PARAM_set1_ip_asc(parameters, context->verify_name)
@@ -183,6 +235,7 @@ void tls_context_unref(struct tls_context *context)
     for (size_t i = 0; i < context->session_count; i++)
         SSL_SESSION_free(context->sessions[i]);
     SSL_CTX_free(context->ssl);
+    free(context->names);
     pthread_mutex_destroy(&context->lock);
     free(context);
 }

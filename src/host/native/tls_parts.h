@@ -39,5 +39,7 @@ void tls_explain(struct tls_session *session, int ssl_error, int system_error);
 
 // The name that a backend's certificate is verified for.
 const char *tls_context_name(const struct tls_context *context);
+// Whether a leaf has one of the alternative names that are asked for; true when none are.
+bool tls_context_knows(const struct tls_context *context, X509 *leaf);
 
 #endif

@@ -2,6 +2,7 @@
 #include "host/native/tls_pem.h"
 
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -81,6 +82,52 @@ const char *pem_use_certificate(SSL_CTX *ssl, const struct config_certificate *c
         why = "tls.key is not the key of the certificate in tls.crt";
     ERR_clear_error();
     return why;
+}
+
+// ---- staples ------------------------------------------------------------------------------------------------------
+
+static int64_t unix_time(const ASN1_TIME *time)
+{
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    int days = 0, seconds = 0;
+    bool is_good = time && epoch && ASN1_TIME_diff(&days, &seconds, epoch, time) == 1;
+    ASN1_TIME_free(epoch);
+    return is_good ? (int64_t)days * 86400 + seconds : 0;
+}
+
+const char *pem_check_staple(struct slice der, X509 *leaf, int64_t *ret_until_s)
+{
+    const unsigned char *at = (const unsigned char *)der.ptr;
+    OCSP_RESPONSE *response = der.len <= INT32_MAX ? d2i_OCSP_RESPONSE(NULL, &at, (long)der.len) : NULL;
+    OCSP_BASICRESP *basic = response ? OCSP_response_get1_basic(response) : NULL;
+    const char *why =
+        basic ? "tls.ocsp-staple is about another certificate" : "tls.ocsp-staple is no OCSP response in DER";
+    for (int i = 0; basic && i < OCSP_resp_count(basic); i++) {
+        OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
+        ASN1_INTEGER *serial = NULL;
+        ASN1_GENERALIZEDTIME *until = NULL;
+        OCSP_id_get0_info(NULL, NULL, NULL, &serial, (OCSP_CERTID *)(uintptr_t)OCSP_SINGLERESP_get0_id(single));
+        if (ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf)) != 0)
+            continue;
+        int status = OCSP_single_get0_status(single, NULL, NULL, NULL, &until);
+        *ret_until_s = unix_time(until);
+        why = status == V_OCSP_CERTSTATUS_GOOD ? NULL : "tls.ocsp-staple says that the certificate is not good";
+        break;
+    }
+    OCSP_BASICRESP_free(basic);
+    OCSP_RESPONSE_free(response);
+    ERR_clear_error();
+    return why;
+}
+
+int64_t pem_until(const X509 *certificate)
+{
+    return unix_time(X509_get0_notAfter(certificate));
+}
+
+int64_t pem_from(const X509 *certificate)
+{
+    return unix_time(X509_get0_notBefore(certificate));
 }
 
 // ---- trust --------------------------------------------------------------------------------------------------------

@@ -105,9 +105,14 @@ static void explain_certificate(struct tls_session *session, int error, const X5
 int tls_on_verify(int is_fine, X509_STORE_CTX *chain)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_session *session = SSL_get_app_data(ssl);
+    X509 *certificate = X509_STORE_CTX_get_current_cert(chain);
+    if (is_fine && X509_STORE_CTX_get_error_depth(chain) == 0 && !tls_context_knows(session->context, certificate)) {
+        X509_STORE_CTX_set_error(chain, X509_V_ERR_HOSTNAME_MISMATCH);
+        is_fine = 0;
+    }
     if (!is_fine)
-        explain_certificate(SSL_get_app_data(ssl), X509_STORE_CTX_get_error(chain),
-                            X509_STORE_CTX_get_current_cert(chain));
+        explain_certificate(session, X509_STORE_CTX_get_error(chain), certificate);
     return is_fine;
 }
 

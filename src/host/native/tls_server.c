@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 // Mozilla's intermediate profile, without finite-field key exchange.
 #define CIPHERS                                                                                                        \
@@ -16,6 +17,16 @@
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define CURVES "X25519:P-256:P-384"
 #define ALPN_BYTES 16
+
+// An OCSP response to hand out with a certificate (RFC 6066 section 8).
+struct staple {
+    X509 *leaf; // a reference
+    unsigned char *der;
+    size_t len;
+    int64_t until_s; // 0: it does not say
+};
+
+#define CERTIFICATES_MAX 8
 
 struct tls_server {
     SSL_CTX *ssl;
@@ -26,6 +37,8 @@ struct tls_server {
     unsigned char (*hashes)[SHA256_DIGEST_LENGTH];
     size_t hash_count; // of certificates; those of keys follow
     size_t key_hash_count;
+    struct staple staples[CERTIFICATES_MAX];
+    size_t staple_count;
 };
 
 // ---- what makes two listeners the same ----------------------------------------------------------------------------
@@ -69,7 +82,7 @@ bool tls_server_is_same(const struct tls_server *a, const struct tls_server *b)
 
 static const char *use_certificates(SSL_CTX *ssl, const struct config_server_tls *config)
 {
-    int types[8];
+    int types[CERTIFICATES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < config->certificate_count; i++) {
         X509 *leaf = pem_leaf(config->certificates[i].chain_pem);
@@ -78,7 +91,7 @@ static const char *use_certificates(SSL_CTX *ssl, const struct config_server_tls
         for (size_t j = 0; j < count; j++)
             if (type && types[j] == type)
                 return "two certificates have keys of one kind; give each a listener with its own hostname";
-        if (count == sizeof types / sizeof *types)
+        if (count == CERTIFICATES_MAX)
             return "too many certificates";
         types[count++] = type;
         const char *why = pem_use_certificate(ssl, &config->certificates[i]);
@@ -86,6 +99,53 @@ static const char *use_certificates(SSL_CTX *ssl, const struct config_server_tls
             return why;
     }
     return count ? NULL : "there is no certificate";
+}
+
+// ---- staples ------------------------------------------------------------------------------------------------------
+
+static int on_status_asked(SSL *ssl, void *context)
+{
+    const struct tls_server *server = context;
+    X509 *leaf = SSL_get_certificate(ssl);
+    for (size_t i = 0; i < server->staple_count; i++) {
+        const struct staple *staple = &server->staples[i];
+        if (X509_cmp(staple->leaf, leaf) != 0 || (staple->until_s && staple->until_s < time(NULL)))
+            continue; // one that has run out would make clients refuse what they take without
+        unsigned char *copy = OPENSSL_memdup(staple->der, staple->len);
+        if (copy && SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple->len) == 1)
+            return SSL_TLSEXT_ERR_OK;
+        OPENSSL_free(copy);
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+static const char *add_staple(struct tls_server *server, const struct config_certificate *certificate)
+{
+    struct staple *staple = &server->staples[server->staple_count];
+    X509 *leaf = pem_leaf(certificate->chain_pem);
+    const char *why = leaf ? pem_check_staple(certificate->ocsp, leaf, &staple->until_s) : "out of memory";
+    staple->der = why ? NULL : OPENSSL_memdup(certificate->ocsp.ptr, certificate->ocsp.len);
+    if (!staple->der) {
+        X509_free(leaf);
+        return why ? why : "out of memory";
+    }
+    staple->leaf = leaf;
+    staple->len = certificate->ocsp.len;
+    server->staple_count++;
+    return NULL;
+}
+
+static const char *use_staples(struct tls_server *server, const struct config_server_tls *config)
+{
+    const char *why = NULL;
+    for (size_t i = 0; !why && i < config->certificate_count; i++)
+        if (config->certificates[i].ocsp.len)
+            why = add_staple(server, &config->certificates[i]);
+    if (!why && server->staple_count) {
+        SSL_CTX_set_tlsext_status_cb(server->ssl, on_status_asked);
+        SSL_CTX_set_tlsext_status_arg(server->ssl, server);
+    }
+    return why;
 }
 
 // ---- ALPN ---------------------------------------------------------------------------------------------------------
@@ -198,6 +258,7 @@ static const char *set_up(struct tls_server *server, const struct config_server_
         SSL_CTX_set_alpn_select_cb(ssl, on_alpn, server);
     const char *why = tls_set_choice(ssl, &config->choice, TLS1_2_VERSION, CIPHERS, CURVES);
     why = why ? why : use_certificates(ssl, config);
+    why = why ? why : use_staples(server, config);
     return why ? why : ask_clients(server, config);
 }
 
@@ -230,6 +291,10 @@ void tls_server_unref(struct tls_server *server)
     if (!server || atomic_fetch_sub_explicit(&server->references, 1, memory_order_acq_rel) != 1)
         return;
     SSL_CTX_free(server->ssl);
+    for (size_t i = 0; i < server->staple_count; i++) {
+        X509_free(server->staples[i].leaf);
+        OPENSSL_free(server->staples[i].der);
+    }
     free(server->hashes);
     free(server);
 }

@@ -143,7 +143,15 @@ static void test_backend(void **state)
         {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System"), NULL},
         {TLS_POLICY("hostname: a.b"), "must specify either CACertificateRefs or WellKnownCACertificates"},
         {TLS_POLICY("wellKnownCACertificates: System"), "hostname: Required value"},
-        {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System, subjectAltNames: []"), "not done yet"},
+        {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System, subjectAltNames: [{type: Hostname, hostname: c.d}, "
+                    "{type: URI, uri: 'spiffe://a/b'}]"),
+         NULL},
+        {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System, subjectAltNames: [{type: URI, hostname: c.d}]"),
+         "must contain URI, if Type is set to URI"},
+        {BACKEND("endpoints: [{fqdn: {hostname: a.b, port: 1}}], tls: {clientCertificateRef: {name: c}, ciphers: "
+                 "[ECDHE-RSA-AES128-GCM-SHA256], ecdhCurves: [X25519], alpnProtocols: [http/1.1]}"),
+         NULL},
+        {BACKEND("endpoints: [{fqdn: {hostname: a.b, port: 1}}], tls: {ciphers: ['ALL:!aNULL']}"), "one name of OpenSSL"},
     };
     (void)state;
     LOADING_CHECK(cases);
@@ -201,7 +209,13 @@ static void test_client_traffic_policy(void **state)
         {CTP("path: {escapedSlashesAction: KeepUnchanged}"), NULL},
         {CTP("path: {escapedSlashesAction: RejectRequest}"), "RejectRequest is not done yet"},
         {CTP("tls: {}"), NULL},
-        {CTP("tls: {clientValidation: {}}"), "client certificates are not done yet"},
+        {CTP("tls: {clientValidation: {}}"), "clientValidation needs caCertificateRefs"},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], optional: true}, minVersion: '1.3'}"), NULL},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a, kind: Bundle}]}}"), "must name a ConfigMap"},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], subjectAltNames: {}}}"), "by their names"},
+        {CTP("tls: {minVersion: '1.3', ciphers: [ECDHE-RSA-AES128-GCM-SHA256]}"), "setting ciphers has no effect"},
+        {CTP("tls: {minVersion: '1.3', maxVersion: '1.2'}"), "minVersion must be smaller or equal"},
+        {CTP("tls: {minVersion: '1.1'}"), "TLS 1.2 is the oldest"},
         {CTP("clientIPDetection: {}"), "not done yet"},
         {CTP("http3: {}"), "HTTP/3 is not done yet"},
         {CTP("enableProxyProtocol: false, http1: {preserveHeaderCase: true, http10: {}}"), NULL},
