@@ -143,15 +143,17 @@ static void test_backend(void **state)
         {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System"), NULL},
         {TLS_POLICY("hostname: a.b"), "must specify either CACertificateRefs or WellKnownCACertificates"},
         {TLS_POLICY("wellKnownCACertificates: System"), "hostname: Required value"},
-        {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System, subjectAltNames: [{type: Hostname, hostname: c.d}, "
-                    "{type: URI, uri: 'spiffe://a/b'}]"),
+        {TLS_POLICY(
+             "hostname: a.b, wellKnownCACertificates: System, subjectAltNames: [{type: Hostname, hostname: c.d}, "
+             "{type: URI, uri: 'spiffe://a/b'}]"),
          NULL},
         {TLS_POLICY("hostname: a.b, wellKnownCACertificates: System, subjectAltNames: [{type: URI, hostname: c.d}]"),
          "must contain URI, if Type is set to URI"},
         {BACKEND("endpoints: [{fqdn: {hostname: a.b, port: 1}}], tls: {clientCertificateRef: {name: c}, ciphers: "
                  "[ECDHE-RSA-AES128-GCM-SHA256], ecdhCurves: [X25519], alpnProtocols: [http/1.1]}"),
          NULL},
-        {BACKEND("endpoints: [{fqdn: {hostname: a.b, port: 1}}], tls: {ciphers: ['ALL:!aNULL']}"), "one name of OpenSSL"},
+        {BACKEND("endpoints: [{fqdn: {hostname: a.b, port: 1}}], tls: {ciphers: ['ALL:!aNULL']}"),
+         "one name of OpenSSL"},
     };
     (void)state;
     LOADING_CHECK(cases);
