@@ -483,6 +483,17 @@ static bool frame_response(struct h1_reader *reader, struct h1_response *respons
     return true;
 }
 
+// RFC 9112 section 4: llhttp takes any byte up to the end of the line.
+static bool is_reason(struct slice reason)
+{
+    for (size_t i = 0; i < reason.len; i++) {
+        unsigned char byte = (unsigned char)reason.ptr[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static bool make_response(struct h1_reader *reader, struct h1_spans *spans, bool is_head, struct h1_response *response)
 {
     struct response_head *head = &response->head;
@@ -494,7 +505,8 @@ static bool make_response(struct h1_reader *reader, struct h1_spans *spans, bool
         head->version = HTTP_1_0;
     else
         return false;
-    if (head->status < 100 || head->status > 999 || head->status == 101 || !trim_fields(spans))
+    if (head->status < 100 || head->status > 999 || head->status == 101 || !is_reason(head->reason) ||
+        !trim_fields(spans))
         return false;
     head->fields = (struct fields){spans->fields, spans->field_count, H1_MAX_FIELDS};
     if (!frame_response(reader, response, is_head))

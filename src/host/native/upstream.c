@@ -496,6 +496,10 @@ static enum h1_result read_head(struct upstream *upstream, char *bytes, size_t l
         *ret_used = at;
         if (response->head.status >= 200)
             return H1_READY;
+        if (++upstream->early_heads > UPSTREAM_EARLY_HEADS) {
+            upstream->reader.error = ERROR_UPSTREAM_MALFORMED;
+            return H1_FAILED;
+        }
         if (at == len)
             return H1_MORE;
     }
@@ -658,6 +662,7 @@ void upstream_assign(struct upstream *upstream, struct stream *stream)
     upstream->state = UPSTREAM_BUSY;
     upstream->is_reused = true;
     upstream->has_answer = upstream->has_head = upstream->is_keep_alive = upstream->is_body_ended = false;
+    upstream->early_heads = 0;
     upstream->deadline.at_us = DEADLINE_NONE;
     counter_add(&upstream->worker->counters.upstream_reuses, 1);
 }

@@ -13,6 +13,7 @@
 
 #define UPSTREAM_HEAD_BYTES 61440 // S11
 #define UPSTREAM_HEAD_FIELDS 100
+#define UPSTREAM_EARLY_HEADS 32  // 1xx answers before the one that counts
 #define UPSTREAM_BODY_HIGH 65536 // unsent bytes of a streamed request body at which the client is paused
 
 struct stream;
@@ -46,6 +47,7 @@ struct upstream {
     bool is_paused;
     bool wants_write_for_read; // TLS: reading waits for the socket to become writable
     bool is_body_ended;        // all of the request's body was handed over
+    uint32_t early_heads;      // 1xx answers to this request
     uint32_t requests;         // sent on this connection
     uint32_t max_requests;
     uint32_t turns_left; // other addresses of the name to try
