@@ -1,4 +1,5 @@
-"""The vectors of tests/vectors over real sockets: `weir run` between a raw client and scripted backends.
+"""The vectors of tests/vectors over real sockets: `weir run`, or Envoy with the module (--host envoy), between a raw client
+and scripted backends.
 
 One process serves the cases of a file, until one lets a backend fail: a running Weir remembers that. What sockets can't show is skipped, with its reason: a fixed random number,
 and a backend that refuses one connection and accepts the next.
@@ -8,7 +9,9 @@ import itertools
 import pytest
 
 import client
+import envoy_differences
 import vectors
+from envoy import Envoy
 from native import Native
 from upstream import Upstreams
 
@@ -25,17 +28,20 @@ def cases():
 class Host:
     """A running Weir with the configuration of one vector file."""
 
-    def __init__(self, path, vector, folder):
-        self.path = path
+    def __init__(self, path, vector, folder, kind):
+        self.path, self.kind = path, kind
         self.upstreams = Upstreams()
         self.config = vectors.Moved(vectors.resources(path, vector), self.upstreams.open)
         self.file = folder / f"{path.stem}.yaml"
         self.config.write(self.file)
-        self.native = Native(self.file)
+        # A native host remembers what failed, an Envoy only where it is configured to.
+        self.remembers = kind is Native or any("healthCheck" in doc.get("spec", {}) for doc in self.config.docs)
+        self.native = kind(self.file)
 
     def restart(self):
-        self.end()
-        self.native = Native(self.file)
+        if self.remembers:
+            self.end()
+            self.native = self.kind(self.file)
 
     def end(self):
         status = self.native.stop()
@@ -47,7 +53,7 @@ class Host:
 
 
 @pytest.fixture(scope="session")
-def hosts(tmp_path_factory):
+def hosts(tmp_path_factory, host_name):
     """The host of the file whose turn it is; cases come file by file."""
     current = []
 
@@ -55,7 +61,8 @@ def hosts(tmp_path_factory):
         if current and current[0].path != path:
             current.pop().stop()
         if not current:
-            current.append(Host(path, vector, tmp_path_factory.mktemp("hosts")))
+            kind = {"native": Native, "envoy": Envoy}[host_name]
+            current.append(Host(path, vector, tmp_path_factory.mktemp("hosts"), kind))
         return current[0]
     yield host_of
     if current:
@@ -117,7 +124,9 @@ def compare_log(expected, line, differences):
 
 
 @pytest.mark.parametrize("path, vector, case", cases())
-def test_vector(path, vector, case, hosts):
+def test_vector(path, vector, case, hosts, host_name, request):
+    if host_name == "envoy" and (why := envoy_differences.reason(path.stem, case["name"])):
+        request.node.add_marker(pytest.mark.xfail(reason=why, strict=True))
     if "random" in case:
         pytest.skip("the random numbers of a running Weir are its own")
     host = hosts(path, vector)
@@ -130,10 +139,10 @@ def test_vector(path, vector, case, hosts):
     for backend in refused:
         host.upstreams.refuse(backend)
     try:
-        request = case["request"]
-        mark = next((line.split(":", 1)[1].strip() for line in request.get("headers", []) if line.lower().startswith("user-agent:")), None)
+        sent = case["request"]
+        mark = next((line.split(":", 1)[1].strip() for line in sent.get("headers", []) if line.lower().startswith("user-agent:")), None)
         extra = [] if mark else [f"user-agent: case-{next(marks)};"]
-        response = client.send(host.config.port(case.get("listener")), request, vectors.body_of(request), extra)
+        response = client.send(host.config.port(case.get("listener")), sent, vectors.body_of(sent), extra)
     finally:
         for backend in refused:
             host.upstreams.open(backend)
