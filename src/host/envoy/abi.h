@@ -98,6 +98,9 @@ bool ENVOY_CALL(http_get_body_chunks)(struct envoy_filter *filter, enum envoy_bo
 bool ENVOY_CALL(http_append_body)(struct envoy_filter *filter, enum envoy_body body, struct envoy_bytes data);
 bool ENVOY_CALL(http_drain_body)(struct envoy_filter *filter, enum envoy_body body, size_t bytes);
 
+// Sends a piece of the answer through the response filters, as a filter that answers itself does.
+void ENVOY_CALL(http_send_response_data)(struct envoy_filter *filter, struct envoy_bytes data, bool is_end);
+
 // Raises or lowers what Envoy buffers of this stream before it answers 413.
 void ENVOY_CALL(http_set_buffer_limit)(struct envoy_filter *filter, uint64_t bytes);
 

@@ -25,7 +25,9 @@ struct stream {
     bool is_held;         // the body goes to the exchange until its end
     bool is_replying;     // our own answer was handed to Envoy: its way through the filters is not ours to change
     bool is_reply_body;   // the answer that passes gets the exchange's reply as its body
-    bool is_answer_over;  // all of the answer passed
+    bool is_answer_begun; // an upstream's answer passes
+    bool is_answer_over;  // all of it passed
+    bool is_cut;          // it was ended abnormally: what still comes passes as it is
     bool has_local_reply; // Envoy answers by itself
     enum error_code local_error;
     uint64_t received_bytes;
@@ -413,12 +415,29 @@ enum envoy_trailers_status stream_request_trailers(struct stream *stream)
 
 // ---- the answer -----------------------------------------------------------------------------------------------
 
+// The upstream is gone in the middle of its answer, and Envoy resets the stream when this hook returns: what the exchange
+// has to say goes out before, past our own response hooks.
+static void end_cut_answer(struct stream *stream)
+{
+    // A connection that ends inside a chunked body is a protocol error to Envoy.
+    enum error_code error =
+        stream->local_error == ERROR_UPSTREAM_MALFORMED ? ERROR_UPSTREAM_RESET : stream->local_error;
+    struct attempt_verdict verdict = attempt_failed(exchange_attempt(stream->exchange), error, SLICE(""), now_us());
+    stream->is_cut = true;
+    for (size_t i = 0; i < verdict.piece_count; i++) {
+        stream->sent_bytes += verdict.pieces[i].len;
+        ENVOY_CALL(http_send_response_data)(stream->filter, bytes_of(verdict.pieces[i]), false);
+    }
+}
+
 void stream_local_reply(struct stream *stream, struct slice details)
 {
-    if (stream->is_replying)
+    if (stream->is_replying || stream->is_cut)
         return;
     stream->has_local_reply = true;
     stream->local_error = failure_of(details);
+    if (stream->is_answer_begun && !stream->is_answer_over)
+        end_cut_answer(stream);
 }
 
 // Puts the exchange's reply in the place of the answer that passes.
@@ -455,6 +474,7 @@ static void answer_head(struct stream *stream, struct arena *scratch, bool is_en
         become_reply(stream, scratch, is_end);
         return;
     }
+    stream->is_answer_begun = true;
     stream->is_answer_over = is_end;
     bool keeps_length = is_end || verdict.body_bytes >= 0; // of an answer to HEAD it is what GET would have got
     headers_become(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &verdict.head->fields, keeps_length);
@@ -531,7 +551,7 @@ static void pass(struct passage *passage, size_t i, const struct attempt_verdict
 // The end of a stream that may not look complete: reset once this hook's bytes are on their way.
 static void cut(struct stream *stream)
 {
-    stream->is_reply_body = true; // nothing more passes
+    stream->is_cut = true;
     if (!stream->scheduler)
         stream->scheduler = ENVOY_CALL(http_filter_scheduler_new)(stream->filter);
     if (stream->scheduler)
@@ -568,6 +588,8 @@ static bool pass_frame(struct stream *stream, struct arena *scratch, bool is_end
 enum envoy_body_status stream_response_body(struct stream *stream, bool is_end)
 {
     struct arena scratch;
+    if (stream->is_cut)
+        return ENVOY_BODY_CONTINUE;
     if (stream->is_replying || !stream->exchange || stream->forward == FORWARD_HEADERS) {
         stream->is_answer_over = is_end;
         return ENVOY_BODY_CONTINUE;
@@ -622,6 +644,12 @@ static const struct slice usage_keys[USAGE_KIND_COUNT] = {
     [USAGE_REASONING] = SLICE_INIT("reasoning"),
 };
 
+static void put_text(const struct stream *stream, struct slice space, struct slice key, struct slice value)
+{
+    ENVOY_CALL(http_set_dynamic_metadata_string)
+    (stream->filter, bytes_of(space), bytes_of(key), bytes_of(value));
+}
+
 static void put_metadata(const struct stream *stream, const struct record *record)
 {
     struct slice space = SLICE(RECORD_AI_NAMESPACE);
@@ -630,15 +658,16 @@ static void put_metadata(const struct stream *stream, const struct record *recor
         if (item->type == RECORD_NUMBER)
             put_number(stream, space, item->key, item->number);
         else
-            ENVOY_CALL(http_set_dynamic_metadata_string)
-        (stream->filter, bytes_of(space), bytes_of(item->key), bytes_of(item->text));
+            put_text(stream, space, item->key, item->text);
     }
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
         if (usage_has(&record->usage, (enum usage_kind)kind))
             put_number(stream, SLICE(WEIR_METADATA), usage_keys[kind], (double)record->usage.tokens[kind]);
     if (record->route_name.len)
-        ENVOY_CALL(http_set_dynamic_metadata_string)
-    (stream->filter, bytes_of(SLICE(WEIR_METADATA)), bytes_of(SLICE("route_name")), bytes_of(record->route_name));
+        put_text(stream, SLICE(WEIR_METADATA), SLICE("route_name"), record->route_name);
+    // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
+    if ((stream->is_replying || stream->is_cut) && !slice_eq(record->flags, SLICE("-")))
+        put_text(stream, SLICE(WEIR_METADATA), SLICE("flags"), record->flags);
     if (record->upstream_time_us >= 0)
         put_number(stream, SLICE(WEIR_METADATA), SLICE("upstream_ms"), (double)(record->upstream_time_us / 1000));
 }
@@ -661,7 +690,9 @@ void stream_complete(struct stream *stream)
 {
     if (!stream->exchange)
         return;
-    enum exchange_end how = stream->is_answer_over || stream->is_replying ? END_COMPLETE : END_CLIENT_GONE;
+    enum exchange_end how = stream->is_cut                                  ? END_CUT
+                            : stream->is_answer_over || stream->is_replying ? END_COMPLETE
+                                                                            : END_CLIENT_GONE;
     const struct record *record =
         exchange_close(stream->exchange, how, now_us(), stream->received_bytes, stream->sent_bytes);
     put_metadata(stream, record);

@@ -26,7 +26,8 @@ void stream_free(struct stream *stream);
 enum envoy_headers_status stream_request_headers(struct stream *stream, bool is_end);
 enum envoy_body_status stream_request_body(struct stream *stream, bool is_end);
 enum envoy_trailers_status stream_request_trailers(struct stream *stream);
-// Envoy answers by itself: notes why, so that the answer can get the shape of the endpoint that was called (S9).
+// Envoy answers by itself: notes why, so that the answer can get the shape of the endpoint that was called (S9). Or it is
+// about to cut an answer that has begun: the client gets the error event first (S8).
 void stream_local_reply(struct stream *stream, struct slice details);
 enum envoy_headers_status stream_response_headers(struct stream *stream, bool is_end);
 enum envoy_body_status stream_response_body(struct stream *stream, bool is_end);

@@ -9,6 +9,8 @@ static const struct {
 } replacements[] = {
     {SLICE_INIT("%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"), SLICE_INIT("%DYNAMIC_METADATA(weir:upstream_ms)%")},
     {SLICE_INIT("%ROUTE_NAME%"), SLICE_INIT("%DYNAMIC_METADATA(weir:route_name)%")},
+    {SLICE_INIT("%RESPONSE_FLAGS%"), SLICE_INIT("%COALESCE({\"operators\":[{\"command\":\"DYNAMIC_METADATA\",\"param\":"
+                                                "\"weir:flags\"},\"RESPONSE_FLAGS\"]})%")},
     {SLICE_INIT("%USAGE("), SLICE_INIT("%DYNAMIC_METADATA(weir:")},
 };
 

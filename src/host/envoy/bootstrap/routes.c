@@ -132,6 +132,16 @@ static int64_t first_byte_ms(const struct config_rule *rule)
     return rule->backend_request_timeout_ms >= 0 ? rule->backend_request_timeout_ms : FIRST_BYTE_MS;
 }
 
+// Without a policy every backend is tried once, at most two of them after the first; a single one gets a second
+// connection (S7).
+static uint32_t retries_of(const struct config_rule *rule)
+{
+    size_t usable = usable_count(rule);
+    if (rule->traffic.retry.is_set)
+        return rule->traffic.retry.num_retries;
+    return usable > 2 ? 2 : 1;
+}
+
 static void emit_retry(struct emit *emit, const struct config_rule *rule)
 {
     const struct config_retry *retry = &rule->traffic.retry;
@@ -139,7 +149,7 @@ static void emit_retry(struct emit *emit, const struct config_rule *rule)
     int64_t max = retry->is_set && retry->backoff_max_ms > 0 ? retry->backoff_max_ms : BACKOFF_MAX_MS;
     emit_object(emit, "retry_policy");
     emit_retry_on(emit, rule);
-    emit_u64(emit, "num_retries", retry->is_set ? retry->num_retries : usable_count(rule) > 1 ? 2 : 1);
+    emit_u64(emit, "num_retries", retries_of(rule));
     if (first_byte_ms(rule) > 0)
         emit_ms(emit, "per_try_timeout", first_byte_ms(rule));
     emit_preferences(emit, rule);
