@@ -29,7 +29,7 @@ codename() {
 packages_of() { # group
     case $1 in
     build) echo gcc libc6-dev make cmake ninja-build pkg-config curl libuv1-dev libc-ares-dev libssl-dev libyaml-dev \
-        libpcre2-dev libllhttp-dev ;;
+        libpcre2-dev libllhttp-dev libnghttp2-dev ;;
     test) echo git libcmocka-dev libyyjson-dev python3-venv openssl curl ;;
     check) echo git clang clang-tidy "libclang-rt-$clang_version-dev" cppcheck binutils python3-venv libcmocka-dev ;;
     bench) echo nginx haproxy wrk python3 util-linux libyyjson-dev ;;
@@ -41,6 +41,7 @@ packages_of() { # group
 companion_of() { # package
     case $1 in
     libllhttp-dev) echo libllhttp9.2 ;;
+    libnghttp2-dev) echo libnghttp2-14 ;;
     libyyjson-dev) echo libyyjson0 ;;
     esac
 }

@@ -173,6 +173,7 @@ struct config_client resolve_client(const struct resource *policy)
         .head_timeout_ms = node_get_ms(http, SLICE("requestHeadersReceivedTimeout"), 10000),
         .body_idle_timeout_ms = 30000,
         .keep_alive_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 75000),
+        .h2_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 300000),
         .stream_idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 300000),
         .send_timeout_ms = 60000,
         .request_timeout_ms = node_get_ms(http, SLICE("requestReceivedTimeout"), 0),

@@ -112,7 +112,6 @@ REFUSED = {
     "110 fields": (HEAD + b"".join(b"X-%d: 1\r\n" % i for i in range(110)) + b"\r\n", 431),
     "target of 9 KB": (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
     "HTTP/2.0": ((HEAD + LENGTH + b"\r\n").replace(b"1.1", b"2.0") + BODY, 505),
-    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "CONNECT": (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
     "TLS to the plain port": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
 }

@@ -2,7 +2,8 @@
 // take is kept.
 #include "host/native/client.h"
 
-#include <stdio.h>
+#include "host/native/refusal.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -41,6 +42,9 @@ static void close_with(struct client *client, enum exchange_end end)
     client->stream = NULL;
     if (stream)
         stream_abort(stream, end);
+    if (client->h2)
+        h2_free(client->h2, end);
+    client->h2 = NULL;
     deadline_clear(&worker->deadlines, &client->deadline);
     list_remove(&client->node);
     if (!stream && !client->is_cut && client->unsent.len == 0)
@@ -73,6 +77,10 @@ bool client_refresh(struct client *client)
     if (!listener || !is_still_admitted(client))
         return false;
     client->limits = &listener->client;
+    if (client->h2) {
+        h2_set_limits(client->h2, &listener->client);
+        client->limits = &client->h2->limits; // they may outlive the configuration
+    }
     return true;
 }
 
@@ -101,10 +109,15 @@ void client_begin(struct listener *listener, const struct transport *take_transp
     deadline_init(&client->deadline, on_deadline);
     list_append(&worker->clients, &client->node);
     client->since_us = loop_now_us();
+    client->may_be_h2 = !client->transport.tls;
     if (!client_refresh(client)) {
         client_close(client);
         return;
     }
+    if (client->transport.tls && slice_eq(tls_protocol(client->transport.tls), SLICE("h2")))
+        client_begin_h2(client);
+    if (client->state == CLIENT_CLOSED)
+        return;
     want_events(client);
     arm(client);
 }
@@ -116,9 +129,19 @@ void client_accept(struct listener *listener, int fd, const struct net_address *
     client_begin(listener, &transport, peer);
 }
 
+void client_retire(struct client *client)
+{
+    if (client->h2)
+        h2_drain(client->h2);
+    else
+        client_close(client);
+}
+
 void client_drain(struct client *client)
 {
     client->is_keep_alive = false;
+    if (client->h2)
+        h2_drain(client->h2);
     if (client->state == CLIENT_IDLE)
         client_close(client);
 }
@@ -162,8 +185,7 @@ static bool queue_parts(struct client *client, const struct slice *parts, size_t
     return true;
 }
 
-// Sends parts, or queues them, or both. False when the client is gone.
-static bool send_parts(struct client *client, const struct slice *parts, size_t count)
+bool client_write(struct client *client, const struct slice *parts, size_t count)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
@@ -186,18 +208,8 @@ static void go_on(struct front *front)
     struct client *client = client_of(front);
     struct slice line = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
     if (client->wants_continue && client->state == CLIENT_BODY)
-        send_parts(client, &line, 1); // a broken connection shows at the next read
+        client_write(client, &line, 1); // a broken connection shows at the next read
     client->wants_continue = false;
-}
-
-static void count_response(struct client *client, uint16_t status)
-{
-    struct counters *counters = &client->worker->counters;
-    counter_add(status < 300   ? &counters->responses_2xx
-                : status < 400 ? &counters->responses_3xx
-                : status < 500 ? &counters->responses_4xx
-                               : &counters->responses_5xx,
-                1);
 }
 
 static bool prepare_head(struct front *front, const struct response_head *head, bool has_body, int64_t body_bytes)
@@ -226,7 +238,7 @@ static bool prepare_head(struct front *front, const struct response_head *head, 
     client->worker->head.has_failed = false;
     client->has_head = h1_write_response(&client->worker->head, head, &framing);
     if (client->has_head)
-        count_response(client, head->status);
+        worker_count_response(client->worker, head->status);
     return client->has_head;
 }
 
@@ -261,7 +273,7 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
         parts[at++] = h1_chunk_line(line, bytes);
     for (size_t i = 0; i < count && bytes; i++) {
         if (at == PARTS_MAX - 2) { // more pieces than one call takes
-            if (!send_parts(client, parts, at))
+            if (!client_write(client, parts, at))
                 return false;
             at = 0;
         }
@@ -271,7 +283,7 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
         parts[at++] = SLICE("\r\n");
     if (client->is_chunked && is_end && !client->has_no_body)
         parts[at++] = SLICE("0\r\n\r\n");
-    return send_parts(client, parts, at);
+    return client_write(client, parts, at);
 }
 
 // ---- the end of a message -----------------------------------------------------------------------------------------
@@ -333,27 +345,13 @@ static void done(struct front *front, bool is_cut)
 
 static void refuse(struct client *client, enum error_code error)
 {
-    const struct error_info *info = error_info(error);
-    char body[512], id[40];
-    int len = snprintf(body, sizeof body,
-                       "{\"error\":{\"message\":\"" SLICE_FMT "\",\"type\":\"" SLICE_FMT
-                       "\",\"param\":null,\"code\":\"" SLICE_FMT "\"}}",
-                       SLICE_ARG(info->message), SLICE_ARG(info->type), SLICE_ARG(info->code));
-    uint64_t random[2] = {worker_random(client->worker), worker_random(client->worker)};
-    int id_len = snprintf(id, sizeof id, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(random[0] >> 32),
-                          (unsigned)(random[0] >> 16) & 0xffff, (unsigned)random[0] & 0xfff,
-                          (unsigned)(random[1] >> 52), (unsigned long long)random[1] & 0xffffffffffffULL);
-    struct field fields[3] = {{SLICE("content-type"), SLICE("application/json")},
-                              {SLICE("x-request-id"), slice_make(id, (size_t)id_len)},
-                              {SLICE("allow"), SLICE(HTTP_METHODS_SERVED)}};
-    struct response_head head = {.status = info->status,
-                                 .fields = {fields, error == ERROR_METHOD_NOT_ALLOWED ? 3 : 2, 3}};
-    struct slice piece = slice_make(body, (size_t)len);
-    counter_add(&client->worker->counters.refused_heads, 1);
+    struct refusal refusal;
+    refusal_make(&refusal, client->worker, error);
     client->is_keep_alive = false;
     client->is_head_request = false;
     client->state = CLIENT_BODY; // nothing of what follows is read as a request
-    if (!prepare_head(&client->front, &head, true, len) || !send_pieces(&client->front, &piece, 1, true))
+    if (!prepare_head(&client->front, &refusal.head, true, (int64_t)refusal.body.len) ||
+        !send_pieces(&client->front, &refusal.body, 1, true))
         client_close(client);
     else
         finish_connection(client, false);
@@ -361,19 +359,29 @@ static void refuse(struct client *client, enum error_code error)
 
 // ---- reading ------------------------------------------------------------------------------------------------------
 
-static void open_stream(struct client *client, const struct h1_request *request, enum error_code error)
+const struct config_listener *client_listener(const struct client *client, struct slice authority,
+                                              enum error_code *ret_error)
 {
-    enum exchange_want want;
     const struct generation *generation = client->worker->generation;
     const struct tls_session *tls = client->transport.tls;
     const struct config_listener *listener =
-        generation_find_name(generation, client->listener->port->number, http_host(request->head.authority));
+        generation_find_name(generation, client->listener->port->number, http_host(authority));
+    *ret_error = ERROR_PATH_UNKNOWN;
+    if (!listener)
+        return NULL;
+    *ret_error = ERROR_MISDIRECTED; // a listener's demands on clients are not to be got around by its name alone
+    if (tls && !tls_server_is_same(generation->servers[listener->id], tls_session_server(tls)))
+        return NULL;
+    return listener;
+}
+
+static void open_stream(struct client *client, const struct h1_request *request, enum error_code error)
+{
+    enum exchange_want want;
+    enum error_code why;
+    const struct config_listener *listener = client_listener(client, request->head.authority, &why);
     if (!listener) {
-        refuse(client, ERROR_PATH_UNKNOWN);
-        return;
-    }
-    if (tls && !tls_server_is_same(generation->servers[listener->id], tls_session_server(tls))) {
-        refuse(client, ERROR_MISDIRECTED); // a listener's demands on clients are not to be got around by its name alone
+        refuse(client, why);
         return;
     }
     client->limits = &listener->client;
@@ -398,14 +406,44 @@ static void begin_stream(struct client *client, const struct h1_request *request
     client->is_head_request = slice_eq(request->head.method, SLICE("HEAD"));
     client->wants_continue = error == ERROR_NONE && request->expects_continue;
     client->is_paused = false;
+    client->has_spoken = true;
     client->state = client->reader.is_complete ? CLIENT_ANSWER : CLIENT_BODY;
     client->since_us = loop_now_us();
     open_stream(client, request, error);
 }
 
+// Whether a connection's first line could be meant as HTTP/1: there is a target or a version in it. What speaks another
+// protocol is not answered (RFC 9113 section 3.4 asks that of a broken preface).
+static bool may_be_http(struct slice bytes)
+{
+    size_t end = slice_find(bytes, '\n');
+    return end == SLICE_NOT_FOUND || slice_find(slice_sub(bytes, 0, end), '/') != SLICE_NOT_FOUND;
+}
+
 static bool is_told_by_exchange(enum error_code error)
 {
     return error == ERROR_EXPECTATION || error == ERROR_UPGRADE;
+}
+
+// The first bytes of a connection tell HTTP/2 (RFC 9113 section 3.3). False: it is none.
+static bool take_preface(struct client *client, const char *bytes, size_t len, size_t *ret_used)
+{
+    enum h2_preface preface = h2_preface_in(slice_make(bytes, len));
+    *ret_used = 0;
+    client->may_be_h2 = preface != H2_PREFACE_NO;
+    if (preface == H2_PREFACE_NO)
+        return false;
+    if (client->state == CLIENT_IDLE) {
+        client->state = CLIENT_HEAD;
+        client->since_us = client->request_since_us = loop_now_us();
+    }
+    if (preface == H2_PREFACE_PART)
+        return true;
+    client_begin_h2(client);
+    if (client->h2)
+        h2_receive(client->h2, slice_make(bytes, len));
+    *ret_used = len;
+    return true;
 }
 
 // A part of a head, or all of it. Gives how many bytes were used; 0: the rest is to be kept.
@@ -415,6 +453,8 @@ static size_t take_head(struct client *client, const char *bytes, size_t len)
                                client->limits->target_bytes};
     struct h1_request request;
     size_t used = len;
+    if (client->may_be_h2 && take_preface(client, bytes, len, &used))
+        return used;
     if (client->state == CLIENT_IDLE) {
         client->state = CLIENT_HEAD;
         client->since_us = client->request_since_us = loop_now_us();
@@ -432,7 +472,9 @@ static size_t take_head(struct client *client, const char *bytes, size_t len)
         break;
     }
     client->held_fed = 0;
-    if (is_told_by_exchange(client->reader.error))
+    if (!client->has_spoken && !may_be_http(slice_make(bytes, len)))
+        client_close(client);
+    else if (is_told_by_exchange(client->reader.error))
         begin_stream(client, &request, client->reader.error);
     else
         refuse(client, client->reader.error);
@@ -469,6 +511,9 @@ static size_t step(struct client *client, char *bytes, size_t len)
         return take_head(client, bytes, len);
     case CLIENT_BODY:
         return client->stream ? take_body(client, bytes, len) : len;
+    case CLIENT_H2:
+        h2_receive(client->h2, slice_make(bytes, len));
+        return len;
     case CLIENT_LINGER:
         client->lingered_bytes += len;
         return len;
@@ -567,6 +612,8 @@ static void on_writable(struct client *client)
         buf_fini(&client->unsent);
         buf_init(&client->unsent, UNSENT_CEILING);
     }
+    if (client->unsent.len == 0 && client->h2)
+        h2_writable(client->h2);
     if (client->unsent.len < CLIENT_UNSENT_LOW && client->stream)
         stream_resume(client->stream);
     if (client->unsent.len == 0 && client->stream)
@@ -595,6 +642,46 @@ static void on_event(struct loop_io *io, unsigned events)
         close_with(client, END_CLIENT_GONE);
 }
 
+// ---- HTTP/2 -------------------------------------------------------------------------------------------------------
+
+void client_begin_h2(struct client *client)
+{
+    client->may_be_h2 = false;
+    client->h2 = h2_new(client, client->limits);
+    if (!client->h2) {
+        client_close(client);
+        return;
+    }
+    client->limits = &client->h2->limits;
+    client->state = CLIENT_H2;
+    counter_add(&client->worker->counters.h2_connections, 1);
+    if (client->worker->is_draining)
+        h2_drain(client->h2);
+}
+
+void client_h2_moved(struct client *client)
+{
+    if (client->state != CLIENT_H2)
+        return;
+    if (h2_is_over(client->h2)) {
+        bool is_broken = client->h2->is_broken, is_terminated = client->h2->is_terminated;
+        h2_free(client->h2, END_CLIENT_GONE);
+        client->h2 = NULL;
+        if (is_broken || !client_refresh(client)) {
+            client_close(client);
+            return;
+        }
+        finish_connection(client, !is_terminated);
+    }
+    want_events(client);
+    arm(client);
+}
+
+void client_h2_arm(struct client *client)
+{
+    arm(client);
+}
+
 // ---- time ---------------------------------------------------------------------------------------------------------
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -621,6 +708,8 @@ static int64_t receive_deadline_us(const struct client *client)
         if (client->is_paused)
             return request_deadline_us(client);
         return earlier(client->since_us + limits->body_idle_timeout_ms * 1000, request_deadline_us(client));
+    case CLIENT_H2:
+        return h2_deadline_us(client->h2);
     case CLIENT_LINGER:
         return client->unsent.len ? DEADLINE_NONE : client->since_us + LINGER_US;
     case CLIENT_ANSWER:
@@ -685,7 +774,9 @@ static void on_deadline(struct deadline *deadline, int64_t now_us)
         close_with(client, END_SEND_TIMEOUT);
         return;
     }
-    if (receive_deadline_us(client) <= now_us)
+    if (client->h2)
+        h2_time(client->h2, now_us);
+    else if (receive_deadline_us(client) <= now_us)
         on_receive_timeout(client);
     else if (client->stream)
         stream_time(client->stream, now_us);

@@ -1,8 +1,10 @@
-// One HTTP/1.1 connection of a client: reads requests, one after another, and sends what their streams answer.
+// One connection of a client. Speaks HTTP/1.1 itself: reads requests, one after another, and sends what their streams
+// answer; an HTTP/2 session may hang on it instead (h2.h).
 #ifndef WEIR_HOST_NATIVE_CLIENT_H
 #define WEIR_HOST_NATIVE_CLIENT_H
 
 #include "host/native/h1_write.h"
+#include "host/native/h2.h"
 #include "host/native/stream.h"
 #include "host/native/transport.h"
 
@@ -13,6 +15,7 @@ enum client_state {
     CLIENT_HEAD,   // a head is coming
     CLIENT_BODY,   // the body of stream's request is coming
     CLIENT_ANSWER, // the request is complete; its answer is under way
+    CLIENT_H2,     // speaks HTTP/2: all is the session's
     CLIENT_LINGER, // the answer is out, ours is shut; what still comes is thrown away so that the answer isn't lost
     CLIENT_CLOSED, // waits for the loop to let go of it
 };
@@ -26,7 +29,10 @@ struct client {
     struct deadline deadline;
     struct transport transport;
     struct stream *stream;
+    struct h2 *h2; // NULL: HTTP/1.1
     enum client_state state;
+    bool may_be_h2;     // no byte has come yet that tells
+    bool has_spoken;    // a request came
     bool is_keep_alive; // after the present message
     bool is_1_0;
     bool is_head_request;
@@ -61,7 +67,27 @@ void client_begin(struct listener *listener, const struct transport *take_transp
 void client_close(struct client *client);
 // A newer configuration came: takes its limits. False when the client's port is served no more.
 bool client_refresh(struct client *client);
+// Its port is served no more: ends as soon as its protocol allows.
+void client_retire(struct client *client);
 // The worker drains: closes if idle, else marks the connection to end with its message.
 void client_drain(struct client *client);
+
+// ---- for HTTP/2 ---------------------------------------------------------------------------------------------------
+
+// Goes over to HTTP/2, as the first bytes or ALPN told. The connection may be closed afterwards.
+void client_begin_h2(struct client *client);
+// Sends parts, or queues them, or both. False when the client is gone.
+bool client_write(struct client *client, const struct slice *parts, size_t count);
+// How many bytes wait for the socket.
+static inline size_t client_unsent_bytes(const struct client *client)
+{
+    return client->unsent.len;
+}
+// Among the listeners of this port the one whose host name fits best; NULL: *ret_error is for the client.
+const struct config_listener *client_listener(const struct client *client, struct slice authority,
+                                              enum error_code *ret_error);
+// The session has read or written: ends the connection if the session is over.
+void client_h2_moved(struct client *client);
+void client_h2_arm(struct client *client);
 
 #endif

@@ -371,7 +371,7 @@ static enum error_code check_version(const struct h1_spans *spans, enum http_ver
     return ERROR_NONE;
 }
 
-static enum error_code check_expect(struct h1_request *request)
+enum error_code h1_check_expect(struct h1_request *request)
 {
     struct slice expect = fields_value(&request->head.fields, SLICE("expect"));
     request->expects_continue = false;
@@ -440,7 +440,7 @@ static enum error_code make_request(struct h1_reader *reader, struct h1_spans *s
     if (error == ERROR_NONE)
         error = frame_request(reader, request);
     if (error == ERROR_NONE)
-        error = check_expect(request);
+        error = h1_check_expect(request);
     if (error == ERROR_NONE)
         error = check_upgrade(&head->fields);
     request->is_keep_alive = keeps_alive(reader, head->version);

@@ -83,4 +83,9 @@ enum h1_result h1_read_body(struct h1_reader *reader, char *bytes, size_t len, s
 // The connection was closed by the peer: true when the message is complete thereby.
 bool h1_end_of_file(struct h1_reader *reader);
 
+// ---- what HTTP/2 shares -------------------------------------------------------------------------------------------
+
+// Reads the Expect field: sets expects_continue, or gives ERROR_EXPECTATION.
+enum error_code h1_check_expect(struct h1_request *request);
+
 #endif

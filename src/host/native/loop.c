@@ -138,6 +138,31 @@ void loop_timer_stop(struct loop_timer *timer)
     uv_timer_stop(&timer->timer);
 }
 
+static void on_check(uv_check_t *check)
+{
+    struct loop_turn *turn = check->data;
+    turn->call(turn);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct loop_turn *turn = prepare->data;
+    turn->call(turn);
+}
+
+bool loop_turn_init(struct loop *loop, struct loop_turn *turn, void (*call)(struct loop_turn *turn))
+{
+    if (uv_check_init(&loop->uv, &turn->check) != 0 || uv_prepare_init(&loop->uv, &turn->prepare) != 0)
+        return false;
+    turn->call = call;
+    turn->check.data = turn->prepare.data = turn;
+    uv_check_start(&turn->check, on_check);
+    uv_prepare_start(&turn->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&turn->check);
+    uv_unref((uv_handle_t *)&turn->prepare);
+    return true;
+}
+
 static void on_wake(uv_async_t *handle)
 {
     struct loop_wake *wake = handle->data;

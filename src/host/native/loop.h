@@ -43,6 +43,13 @@ struct loop_wake {
     void (*call)(struct loop_wake *wake);
 };
 
+// Called at the end of each turn of the loop: behind the sockets' events, and before it sleeps.
+struct loop_turn {
+    uv_check_t check;
+    uv_prepare_t prepare;
+    void (*call)(struct loop_turn *turn);
+};
+
 bool loop_init(struct loop *loop);
 // Runs until loop_stop, or until nothing is watched any more.
 void loop_run(struct loop *loop);
@@ -65,6 +72,8 @@ bool loop_timer_init(struct loop *loop, struct loop_timer *timer, void (*call)(s
 // After `first_ms`, then each `repeat_ms` (0: once).
 void loop_timer_start(struct loop_timer *timer, uint64_t first_ms, uint64_t repeat_ms);
 void loop_timer_stop(struct loop_timer *timer);
+
+bool loop_turn_init(struct loop *loop, struct loop_turn *turn, void (*call)(struct loop_turn *turn));
 
 bool loop_wake_init(struct loop *loop, struct loop_wake *wake, void (*call)(struct loop_wake *wake));
 // From any thread.

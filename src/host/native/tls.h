@@ -22,7 +22,7 @@ void tls_context_unref(struct tls_context *context);              // thread-safe
 // What one listener of protocol HTTPS shows and asks for; shared by all workers, immutable.
 struct tls_server;
 
-#define TLS_SPEAKS_H2 false // whether h2 is offered to clients by ALPN
+#define TLS_SPEAKS_H2 true // whether h2 is offered to clients by ALPN
 
 // NULL on failure, with the reason in `arena`: no certificate in the PEM, a key that isn't its own, ...
 struct tls_server *tls_server_new(const struct config_server_tls *config, struct arena *arena, struct slice *ret_why);

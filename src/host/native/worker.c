@@ -128,6 +128,16 @@ static void on_acceptable(struct loop_io *io, unsigned events)
     }
 }
 
+void worker_count_response(struct worker *worker, uint16_t status)
+{
+    struct counters *counters = &worker->counters;
+    counter_add(status < 300   ? &counters->responses_2xx
+                : status < 400 ? &counters->responses_3xx
+                : status < 500 ? &counters->responses_4xx
+                               : &counters->responses_5xx,
+                1);
+}
+
 void worker_connection_opened(struct worker *worker, struct listener *listener)
 {
     worker->connection_count++;
@@ -196,7 +206,7 @@ static void refresh_clients(struct worker *worker)
         struct client *client = LIST_OWNER(node, struct client, node);
         node = node->next;
         if (!client->stream && !client_refresh(client))
-            client_close(client);
+            client_retire(client);
     }
 }
 
@@ -262,6 +272,11 @@ static void on_wake(struct loop_wake *wake)
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
+static void on_turn(struct loop_turn *turn)
+{
+    h2_flush_all(&LIST_OWNER(turn, struct worker, turn)->h2);
+}
+
 static bool init_loop(struct worker *worker)
 {
     struct slice why;
@@ -269,6 +284,7 @@ static bool init_loop(struct worker *worker)
         return false;
     bool is_ok = loop_timer_init(&worker->loop, &worker->tick, on_tick) &&
                  loop_timer_init(&worker->loop, &worker->accept_timer, on_accept_timer) &&
+                 loop_turn_init(&worker->loop, &worker->turn, on_turn) &&
                  loop_wake_init(&worker->loop, &worker->wake, on_wake);
     worker->dns = is_ok ? dns_new(&worker->loop.uv, &why) : NULL;
     if (worker->dns)
@@ -299,7 +315,8 @@ struct worker *worker_new(unsigned index, const struct server_options *options, 
     if (getrandom(worker->random, sizeof worker->random, 0) != sizeof worker->random)
         worker->random[0] = (uint64_t)loop_unix_us() + index;
     worker->random[1] |= 1; // all zeros would stay so
-    if (!worker->read_bytes || !worker->spans || !init_loop(worker)) {
+    if (!worker->read_bytes || !worker->spans || !h2_shared_init(&worker->h2) || !init_loop(worker)) {
+        h2_shared_fini(&worker->h2);
         free(worker->read_bytes);
         free(worker->spans);
         free(worker);
@@ -389,6 +406,7 @@ void worker_join(struct worker *worker)
     generation_unref(worker->generation);
     buf_fini(&worker->head);
     buf_fini(&worker->log_line);
+    h2_shared_fini(&worker->h2);
     free(worker->read_bytes);
     free(worker->spans);
     pthread_mutex_destroy(&worker->mutex);

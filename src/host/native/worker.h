@@ -9,6 +9,7 @@
 #include "host/native/generation.h"
 #include "host/native/h1.h"
 #include "host/native/dns.h"
+#include "host/native/h2_shared.h"
 #include "host/native/list.h"
 #include "host/native/logsink.h"
 #include "host/native/loop.h"
@@ -80,6 +81,8 @@ struct worker {
     struct deadlines deadlines;
     struct loop_timer tick;
     bool is_ticking;
+    struct h2_shared h2;
+    struct loop_turn turn; // flushes HTTP/2 sessions
 
     struct counters counters; // read by the control thread
     struct retry_budget budget;
@@ -129,6 +132,8 @@ bool retry_budget_allows(struct retry_budget *budget, int64_t now_us);
 // Whether half of it is used up: time to spare it by beginning elsewhere than at a backend that fails.
 bool retry_budget_is_low(struct retry_budget *budget, int64_t now_us);
 void retry_budget_retry(struct retry_budget *budget, int64_t now_us);
+// Counts an answer by its class.
+void worker_count_response(struct worker *worker, uint16_t status);
 // A client's connection was opened, or closed.
 void worker_connection_opened(struct worker *worker, struct listener *listener);
 void worker_connection_closed(struct worker *worker, struct listener *listener);

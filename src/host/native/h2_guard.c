@@ -1,0 +1,42 @@
+// A bucket for idle frames, a count a minute for resets.
+#include "host/native/h2_guard.h"
+
+#define ANSWERS_A_FRAME 4
+
+void h2_guard_init(struct h2_guard *guard, int64_t now_us)
+{
+    *guard = (struct h2_guard){H2_GUARD_IDLE_FRAMES, 0, now_us, now_us};
+}
+
+static void give(struct h2_guard *guard, int64_t tokens)
+{
+    int64_t sum = (int64_t)guard->tokens + tokens;
+    guard->tokens = sum > H2_GUARD_IDLE_FRAMES ? H2_GUARD_IDLE_FRAMES : (uint32_t)sum;
+}
+
+bool h2_guard_idle_frame(struct h2_guard *guard, int64_t now_us)
+{
+    int64_t tokens = (now_us - guard->filled_us) * H2_GUARD_IDLE_RATE / 1000000;
+    if (tokens > 0) {
+        give(guard, tokens);
+        guard->filled_us = now_us;
+    }
+    if (guard->tokens == 0)
+        return false;
+    guard->tokens--;
+    return true;
+}
+
+void h2_guard_useful_frame(struct h2_guard *guard)
+{
+    give(guard, ANSWERS_A_FRAME);
+}
+
+bool h2_guard_reset(struct h2_guard *guard, int64_t now_us)
+{
+    if (now_us - guard->resets_since_us > H2_GUARD_RESETS_US) {
+        guard->resets_since_us = now_us;
+        guard->resets = 0;
+    }
+    return ++guard->resets <= H2_GUARD_RESETS;
+}
