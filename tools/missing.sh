@@ -19,6 +19,7 @@ if command -v pkg-config >/dev/null 2>&1; then
     library_or openssl "OpenSSL 3 (TLS)"
     library_or yaml-0.1 "libyaml (configuration)"
     library_or libpcre2-8 "PCRE2 (regular expressions)"
+    library_or libnghttp2 "nghttp2 (HTTP/2)"
 else
     lacks="$lacks\n  pkg-config"
 fi

@@ -412,12 +412,18 @@ static void begin_stream(struct client *client, const struct h1_request *request
     open_stream(client, request, error);
 }
 
-// Whether a connection's first line could be meant as HTTP/1: there is a target or a version in it. What speaks another
-// protocol is not answered (RFC 9113 section 3.4 asks that of a broken preface).
-static bool may_be_http(struct slice bytes)
+// Whether a connection's first line is three words like a request's, but none of them has the '/' of "HTTP/1.1": the
+// preface of HTTP/2 gone wrong, or another protocol, is not answered (RFC 9113 section 3.4).
+static bool is_no_http(struct slice bytes)
 {
-    size_t end = slice_find(bytes, '\n');
-    return end == SLICE_NOT_FOUND || slice_find(slice_sub(bytes, 0, end), '/') != SLICE_NOT_FOUND;
+    size_t words = 1, end = slice_find(bytes, '\r');
+    for (size_t i = 0; i < end && end != SLICE_NOT_FOUND; i++) {
+        unsigned char byte = (unsigned char)bytes.ptr[i];
+        if (byte < 0x20 || byte >= 0x7f || byte == '/')
+            return false;
+        words += byte == ' ';
+    }
+    return words == 3;
 }
 
 static bool is_told_by_exchange(enum error_code error)
@@ -472,7 +478,7 @@ static size_t take_head(struct client *client, const char *bytes, size_t len)
         break;
     }
     client->held_fed = 0;
-    if (!client->has_spoken && !may_be_http(slice_make(bytes, len)))
+    if (!client->has_spoken && is_no_http(slice_make(bytes, len)))
         client_close(client);
     else if (is_told_by_exchange(client->reader.error))
         begin_stream(client, &request, client->reader.error);

@@ -338,7 +338,6 @@ FIRST_LINES = {
     "three empty lines in front": (b"\r\n\r\n\r\nGET PATH HTTP/1.1\r\nHost: a\r\n\r\n" + SMUGGLED, 400),
     "10,000 empty lines in front": (b"\r\n" * 10000 + b"GET PATH HTTP/1.1\r\nHost: a\r\n\r\n" + SMUGGLED, 400),
     "an answer": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + SMUGGLED, 400),
-    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),  # where the port does not speak it
     "HTTP/2 preface, its end wrong": (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" + SMUGGLED, (400, 505)),
     "HTTP/2 preface with a field": (b"PRI * HTTP/2.0\r\nHost: a\r\n\r\nSM\r\n\r\n" + SMUGGLED, (400, 505)),
     "HTTP/2 preface in HTTP/1.1": (b"PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n" + SMUGGLED, (400, 405, 505)),
