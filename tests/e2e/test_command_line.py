@@ -54,14 +54,9 @@ def test_version():
     assert run.returncode == 0 and re.search(r"\d+\.\d+\.\d+", run.stdout)
 
 
-@pytest.mark.parametrize("command", ["run", "check", "explain", "test", "mock"])
-def test_man_page_and_completion_name_every_option(command):
-    page = (ROOT / "docs/man/weir.1").read_text().replace("\\-", "-").split(f".Ss weir {command} ")[1].split("\n.Ss ")[0]
-    completion = re.search(rf"^    {command}\) options=\"(.*)\"", (ROOT / "docs/completion/weir.bash").read_text(), re.M).group(1)
-    options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", weir("help", command).stdout, re.M)) - {"--help"}
-    assert options and options == set(completion.split())
-    for option in options:
-        assert option in page, f"{option} is not in the man page"
+def test_man_page_and_completion_are_up_to_date():
+    assert weir("help", "--man").stdout == (ROOT / "docs/man/weir.1").read_text()
+    assert weir("help", "--completion", "bash").stdout == (ROOT / "docs/completion/weir.bash").read_text()
 
 
 def test_explain_names_the_winner_and_masks_secrets():
