@@ -130,9 +130,30 @@ static struct slice value_of(struct slice text, const struct json_member *member
     return slice_sub(text, member->value.from, member->value.to - member->value.from);
 }
 
-static bool has(struct slice data, struct slice quoted_name)
+static struct slice skip_blanks(struct slice text)
 {
-    return slice_find_slice(data, quoted_name) != SLICE_NOT_FOUND;
+    while (text.len && (text.ptr[0] == ' ' || text.ptr[0] == '\t' || text.ptr[0] == '\r' || text.ptr[0] == '\n'))
+        text = slice_from(text, 1);
+    return text;
+}
+
+// Whether a usage object may stand in the event. Providers that were asked for usage write `"usage":null` into all chunks
+// but the last: these are told apart here, without a scan.
+static bool may_tell_usage(struct slice data)
+{
+    static const struct slice name = SLICE_INIT("\"usage\"");
+    size_t at;
+    while ((at = slice_find_slice(data, name)) != SLICE_NOT_FOUND) {
+        data = skip_blanks(slice_from(data, at + name.len));
+        if (slice_starts_with(data, SLICE(":")) && slice_starts_with(skip_blanks(slice_from(data, 1)), SLICE("{")))
+            return true;
+    }
+    return false;
+}
+
+static bool may_tell_model(struct slice data)
+{
+    return slice_find_slice(data, SLICE("\"model\"")) != SLICE_NOT_FOUND;
 }
 
 // The members that a chunk has at its top and an event of the Responses API has in `response`.
@@ -165,7 +186,7 @@ bool usage_reader_event(struct usage_reader *reader, const struct sse_event *eve
     struct slice data = event->data;
     if (!reader->names || !event->has_data)
         return false;
-    if (!has(data, SLICE("\"usage\"")) && (reader->model_len || !has(data, SLICE("\"model\""))))
+    if (!may_tell_usage(data) && (reader->model_len || !may_tell_model(data)))
         return false;
     if (json_scan_object(data, reader->names, members).status != JSON_OK)
         return false;

@@ -183,7 +183,7 @@ static void test_total_follows_later_figures(void **state)
 {
     static const struct event_case events[] = {
         {"{\"choices\":[{}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}", false},
-        {"{\"choices\":[{}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9}}", false},
+        {"{\"choices\":[{}],\"usage\" :\n {\"prompt_tokens\":5,\"completion_tokens\":9}}", false},
     };
     check_events(USAGE_SHAPE_CHAT, events, 2, &(struct expected){{5, NO, NO, 9, 14, NO}, ""});
     (void)state;
