@@ -472,6 +472,8 @@ static size_t take_head(struct client *client, const char *bytes, size_t len)
         return 0;
     case H1_READY:
         client->held_fed = 0;
+        if (client->transport.tls)
+            request.head.scheme = SLICE("https");
         begin_stream(client, &request, ERROR_NONE);
         return used;
     case H1_FAILED:
