@@ -2,12 +2,14 @@
 taken up again. The server is Python's own, the certificates are made by the openssl command."""
 import http.server
 import json
+import re
+import signal
 import ssl
-import subprocess
 import threading
 import urllib.error
 import urllib.request
 
+import certificates as make
 import pytest
 import vectors
 from native import Native
@@ -52,6 +54,29 @@ metadata: {name: ca, namespace: default}
 data:
   ca.crt: |
 %(ca)s
+%(more)s
+"""
+POLICY = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: p, namespace: default}
+spec:
+  targetRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: b}]
+  validation:
+    caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]
+    hostname: backend.example
+    subjectAltNames: [%s]
+"""
+CLIENT = """---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: client
+  namespace: default
+  annotations:
+    substitution.aigw.run/file/tls.crt: %(folder)s/client.pem
+    substitution.aigw.run/file/tls.key: %(folder)s/client.key
+type: kubernetes.io/tls
 """
 TRUSTED = "{caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}], sni: backend.example}"
 
@@ -72,22 +97,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def run(folder, command):
-    subprocess.run(command, shell=True, cwd=folder, check=True, stderr=subprocess.DEVNULL)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificates")
-    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-    run(folder, f"openssl req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca")
-    for name, host, days in (("good", "backend.example", 2), ("expired", "backend.example", -1), ("other", "other.example", 2)):
-        run(folder, f"openssl req {key} -keyout {name}.key -out {name}.csr -subj /CN=x && echo subjectAltName=DNS:{host} >ext && "
-                    f"openssl x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days {days} "
-                    f"-out {name}.pem")
-    run(folder, f"openssl req -x509 {key} -keyout self.key -out self.pem -days 2 -subj /CN=backend.example "
-                "-addext subjectAltName=DNS:backend.example")
+    for ca in ("ca", "strangers"):
+        make.authority(folder, ca)
+    for name, host, days in (("good", "backend.example", 2), ("expired", "backend.example", -1), ("other", "other.example", 2),
+                             ("revoked", "backend.example", 2)):
+        make.leaf(folder, name, f"DNS:{host}", days=days)
+    make.leaf(folder, "stranger", "DNS:backend.example", ca="strangers")
+    make.leaf(folder, "spiffe", "URI:spiffe://cluster/backend,DNS:elsewhere.example")
+    make.leaf(folder, "client", "email:a@b.c", usage="clientAuth")
+    make.run(folder, f"openssl req -x509 {make.KEY} -keyout self.key -out self.pem -days 2 -subj /CN=backend.example "
+                     "-addext subjectAltName=DNS:backend.example")
+    make.revoke(folder, "revoked")
     return folder
+
+
+def indent(text):
+    return "\n".join("    " + line for line in text.splitlines())
 
 
 def ask(port):
@@ -105,19 +133,26 @@ def ask(port):
 def serve(certificates, tmp_path):
     ended = []
 
-    def start(certificate, tls=TRUSTED, version=None):
+    def start(certificate, tls=TRUSTED, version=None, more="", with_list=False, asks=False):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates / f"{certificate}.pem", certificates / f"{certificate}.key")
         if version:
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
             context.maximum_version = version
+            context.set_ciphers("ALL:@SECLEVEL=0")
+        if asks:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(certificates / "ca.pem")
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        ca = "\n".join("    " + line for line in (certificates / "ca.pem").read_text().splitlines())
+        ca = indent((certificates / "ca.pem").read_text())
+        if with_list:
+            ca += "\n  ca.crl: |\n" + indent((certificates / "ca.crl").read_text())
         port = vectors.free_port()
-        file = tmp_path / "config.yaml"
-        file.write_text(CONFIG % {"port": port, "backend": server.server_port, "tls": tls, "ca": ca})
+        file = tmp_path / f"config-{len(ended)}.yaml"  # each its own: a running one takes up what is written
+        file.write_text(CONFIG % {"port": port, "backend": server.server_port, "tls": tls, "ca": ca, "more": more})
         native = Native(file)
         ended.append((native, server))
         return native, port, context
@@ -141,6 +176,7 @@ def test_good_certificate(serve, version):
     ("expired", TRUSTED, "a certificate of backend.example has expired"),
     ("other", TRUSTED, "the certificate is not for backend.example but for other.example"),
     ("self", TRUSTED, "the certificate of backend.example is self-signed and not trusted"),
+    ("stranger", TRUSTED, "comes from a CA that is not trusted (/CN=strangers)"),
     ("good", "{wellKnownCACertificates: System, sni: backend.example}", "comes from a CA that is not trusted"),
 ])
 def test_bad_certificate(serve, certificate, tls, reason):
@@ -155,3 +191,59 @@ def test_bad_certificate(serve, certificate, tls, reason):
 def test_unverified_by_wish(serve):
     _, port, _ = serve("self", "{insecureSkipVerify: true}")
     assert ask(port)[0] == 200
+
+
+def refused(native, port):
+    """Why, in the access log."""
+    status, body = ask(port)
+    assert status == 502 and body["error"]["code"] == "upstream_tls_failed"
+    return native.log_line("/v1/chat/completions")["upstream_transport_failure_reason"]
+
+
+def test_revoked_certificate(serve):
+    native, port, _ = serve("revoked", with_list=True)
+    assert "the certificate of backend.example was revoked by its CA" in refused(native, port)
+    assert ask(serve("good", with_list=True)[1])[0] == 200
+
+
+def test_old_version(serve):
+    native, port, _ = serve("good", version=ssl.TLSVersion.TLSv1_1)
+    assert "have no TLS version in common" in refused(native, port)
+
+
+def test_plain_backend(serve, tmp_path):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    native, port, _ = serve("good")
+    file = tmp_path / "config-0.yaml"
+    file.write_text(re.sub(r"localhost, port: \d+", f"localhost, port: {server.server_port}", file.read_text()))
+    native.process.send_signal(signal.SIGHUP)
+    assert native.wait(lambda: any("is served" in line for line in native.errors), 5)
+    assert "does not speak TLS on this port" in refused(native, port)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("names, certificate, words", [
+    ("{type: URI, uri: 'spiffe://cluster/backend'}", "spiffe", None),
+    ("{type: Hostname, hostname: nowhere.example}, {type: Hostname, hostname: elsewhere.example}", "spiffe", None),
+    ("{type: Hostname, hostname: nowhere.example}", "good", "is not for nowhere.example but for backend.example"),
+    ("{type: URI, uri: 'spiffe://cluster/other'}", "spiffe", "is not for spiffe://cluster/other"),
+])
+def test_alternative_names(serve, names, certificate, words):
+    native, port, _ = serve(certificate, "{}", more=POLICY % names)
+    if words:
+        assert words in refused(native, port)
+    else:
+        assert ask(port)[0] == 200
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_client_certificate(serve, certificates, version):
+    tls = TRUSTED[:-1] + ", clientCertificateRef: {name: client}}"
+    assert ask(serve("good", tls, version, more=CLIENT % {"folder": certificates}, asks=True)[1])[0] == 200
+    native, port, _ = serve("good", version=version, asks=True)
+    status, body = ask(port)
+    assert status == 502
+    reason = native.log_line("/v1/chat/completions")["upstream_transport_failure_reason"]
+    assert "asks for a client certificate" in reason

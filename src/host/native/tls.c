@@ -193,6 +193,15 @@ static struct slice gather(struct cursor cursor, char *record)
     return slice_make(record, len);
 }
 
+// The socket is broken, but an alert of the peer may still be there to be read.
+static enum tls_status fail_write(struct tls_session *session, int system_error)
+{
+    session->has_write_failed = true;
+    tls_explain(session, SSL_ERROR_SYSCALL, system_error);
+    ERR_clear_error();
+    return TLS_FAILED;
+}
+
 // A write that OpenSSL could not finish is repeated with the same first bytes, wherever they lie and however many follow
 // (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER).
 enum tls_status tls_write(struct tls_session *session, const struct slice *pieces, size_t count, size_t *ret_len)
@@ -200,7 +209,7 @@ enum tls_status tls_write(struct tls_session *session, const struct slice *piece
     char record[RECORD_BYTES] __attribute__((uninitialized)); // 16 KiB not to be zeroed a call
     struct cursor cursor = {pieces, count, 0};
     *ret_len = 0;
-    if (session->has_failed)
+    if (session->has_failed || session->has_write_failed)
         return TLS_FAILED;
     for (advance(&cursor, 0); cursor.count; advance(&cursor, 0)) {
         struct slice bytes = gather(cursor, record);
@@ -208,6 +217,8 @@ enum tls_status tls_write(struct tls_session *session, const struct slice *piece
         errno = 0;
         ERR_clear_error();
         int result = SSL_write_ex(session->ssl, bytes.ptr, bytes.len, &written);
+        if (result != 1 && SSL_get_error(session->ssl, result) == SSL_ERROR_SYSCALL)
+            return fail_write(session, errno);
         if (result != 1) {
             enum tls_status status = status_of(session, result);
             return status == TLS_EOF ? fail(session, SSL_ERROR_SYSCALL, EPIPE) : status;
@@ -220,7 +231,7 @@ enum tls_status tls_write(struct tls_session *session, const struct slice *piece
 
 void tls_close(struct tls_session *session)
 {
-    if (!session->is_open || session->has_failed)
+    if (!session->is_open || session->has_failed || session->has_write_failed)
         return;
     SSL_shutdown(session->ssl);
     ERR_clear_error();

@@ -11,10 +11,11 @@ struct tls_session {
     struct tls_context *context; // towards a backend; else NULL
     struct tls_server *server;   // of a client; else NULL
     bool has_failed;
-    bool is_open;     // the handshake is done
-    bool reads_early; // the first bytes of the connection, read by somebody else, come first
-    bool is_refused;  // the peer's certificate was not good, or missing
-    char *reason;     // NULL: nothing has failed
+    bool has_write_failed; // the peer may have said why: reading goes on
+    bool is_open;          // the handshake is done
+    bool reads_early;      // the first bytes of the connection, read by somebody else, come first
+    bool is_refused;       // the peer's certificate was not good, or missing
+    char *reason;          // NULL: nothing has failed
     size_t server_name_len;
     char server_name[]; // what a client asked for, in lower case
 };

@@ -127,6 +127,9 @@ static void explain_protocol(struct tls_session *session, unsigned long error)
                                              : "TLS_error: the backend closed the connection during the handshake");
     else if (reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION || reason == SSL_R_UNSUPPORTED_PROTOCOL)
         set_reason(session, "TLS_error: the backend and Weir have no TLS version in common");
+    else if (reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE)
+        set_reason(session, "TLS_error: the backend refused the handshake: no algorithms in common, or it asks for a "
+                            "client certificate");
     else if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || reason == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE ||
              reason == SSL_R_TLSV1_ALERT_UNKNOWN_CA)
         set_reason(session, "TLS_error: the backend asks for a client certificate or refused it");
