@@ -229,6 +229,7 @@ static int take_request(struct h2 *h2, const nghttp2_frame *frame)
         return 0;
     enum error_code error = h2_head_request(&h2->head, is_end, h2->worker->spans, &request);
     h2->has_served = true;
+    h2_guard_useful_bytes(&h2->guard, h2->head.counted);
     if (!h2_stream_open(h2, frame->hd.stream_id, &request, is_end, error))
         return NGHTTP2_ERR_NOMEM;
     h2_head_trim(&h2->head);
@@ -287,7 +288,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
     struct h2_stream *stream = stream_of(session, id);
     (void)flags;
-    (void)context;
+    h2_guard_useful_bytes(&((struct h2 *)context)->guard, len);
     nghttp2_session_consume_connection(session, len);
     if (stream)
         h2_stream_data(stream, slice_make((const char *)bytes, len));
@@ -449,10 +450,11 @@ void h2_receive(struct h2 *h2, struct slice bytes)
 {
     if (h2->is_terminated || h2->is_broken)
         return;
+    bool is_waste = !h2_guard_bytes(&h2->guard, bytes.len);
     h2->is_in_call = true;
     nghttp2_ssize used = nghttp2_session_mem_recv2(h2->session, (const uint8_t *)bytes.ptr, bytes.len);
     h2->is_in_call = false;
-    if (used == NGHTTP2_ERR_FLOODED)
+    if (used == NGHTTP2_ERR_FLOODED || (is_waste && h2->guard.waste > H2_GUARD_WASTE))
         end_attack(h2);
     else if (used < 0)
         terminate(h2, used == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
