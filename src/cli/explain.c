@@ -204,8 +204,12 @@ static bool find_out(struct explanation *explanation)
     // An answer with usage, so that the log line and its costs can be shown.
     static const struct slice body = SLICE_INIT("{\"usage\":{\"prompt_tokens\":12,\"input_tokens\":12,\"completion_"
                                                 "tokens\":34,\"output_tokens\":34,\"total_tokens\":46}}");
+    static struct field type = {SLICE_INIT("content-type"), SLICE_INIT("application/json")};
     static const struct memory_answer answer = {
-        .head = {.status = 200, .version = HTTP_1_1}, .pieces = &body, .piece_count = 1, .has_length = true};
+        .head = {.status = 200, .version = HTTP_1_1, .fields = {.items = &type, .count = 1}},
+        .pieces = &body,
+        .piece_count = 1,
+        .has_length = true};
     struct memory_answer *script = ARENA_ARRAY(explanation->arena, struct memory_answer, ATTEMPTS_MAX);
     struct memory_result result;
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {

@@ -67,6 +67,12 @@ def test_explain_names_the_winner_and_masks_secrets():
     assert "us-central1-key" not in run.stdout
 
 
+def test_explain_shows_the_log_with_tokens():
+    ran = weir("explain", EXAMPLES / "aim-uuid-routing.yaml", "-H", "host: aims.example.com", "--path", "/v1/chat/completions",
+               "-d", '{"model": "Qwen/Qwen3-32B"}')
+    assert '"llm_input_token":12' in ran.stdout and '"llm_output_token":34' in ran.stdout
+
+
 def test_explain_names_the_losing_reason():
     run = weir("explain", EXAMPLES / "aim-uuid-routing.yaml", "--path", "/v1/chat/completions", "-H", "host: aims.example.com",
                "-H", "content-type: application/json",

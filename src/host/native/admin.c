@@ -186,11 +186,15 @@ static struct answer answer_index(struct connection *connection)
 }
 
 // A browser that was led here by a name that resolves to loopback sends that name (DNS rebinding): it gets nothing.
+// Addresses and names without a dot can't be such: nobody registers them.
 static bool is_local_name(struct slice authority)
 {
     struct slice host = http_host(authority);
-    return host.len == 0 || slice_eq_nocase(host, SLICE("localhost")) || slice_eq(host, SLICE("[::1]")) ||
-           slice_starts_with(host, SLICE("127."));
+    bool has_dot = slice_find(host, '.') != SLICE_NOT_FOUND;
+    bool has_letter = false;
+    for (size_t i = 0; i < host.len; i++)
+        has_letter |= (host.ptr[i] < '0' || host.ptr[i] > '9') && host.ptr[i] != '.';
+    return !has_dot || !has_letter;
 }
 
 static struct answer answer_request(struct connection *connection)

@@ -125,6 +125,9 @@ static void refused(void **state)
     expect("POST /ready HTTP/1.1\r\nHost: localhost\r\ncontent-length: 2\r\n\r\nxx", "HTTP/1.1 405",
            "allow: GET, HEAD");
     expect("GET /config HTTP/1.1\r\nHost: evil.example\r\n\r\n", "HTTP/1.1 403", "localhost only");
+    expect("GET /config HTTP/1.1\r\nHost: 127.evil.example\r\n\r\n", "HTTP/1.1 403", "localhost only");
+    expect("GET /health HTTP/1.1\r\nHost: 127.0.0.1:1064\r\n\r\n", "HTTP/1.1 200", "ok");
+    expect("GET /health HTTP/1.1\r\nHost: weir\r\n\r\n", "HTTP/1.1 200", "ok");
     expect("garbage\r\n\r\n", "HTTP/1.1 400", "malformed");
     memset(big, 'x', sizeof big - 1);
     memcpy(big, "GET /", 5);
