@@ -19,7 +19,11 @@ static bool wants_colour(void)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {
-        .in = stdin, .out = stdout, .err = stderr, .has_colour = wants_colour(), .environment = environment};
+    struct cli cli = {.in = stdin,
+                      .out = stdout,
+                      .err = stderr,
+                      .has_colour = wants_colour(),
+                      .argv = argv,
+                      .environment = environment};
     return cli_main(&cli, argc - 1, argv + 1);
 }

@@ -170,6 +170,7 @@ int command_run(struct cli *cli, const struct arguments *arguments)
         .drain_ms = 30000,
         .started_us = monotonic_us(),
         .version = WEIR_VERSION,
+        .argv = cli->argv,
         .reload = reload,
         .has_changed = has_changed,
         .folders = folders,

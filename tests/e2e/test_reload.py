@@ -234,7 +234,7 @@ class Load:
     def __init__(self, port, rate, streams, connections=16):
         self.port, self.rate, self.stream_count, self.connections = port, rate, streams, connections
         self.done, self.failures, self.latencies, self.stop = 0, [], [], False
-        self.ended, self.events, self.open_streams = 0, 0, 0
+        self.ended, self.events, self.open_streams, self.goodbyes = 0, 0, 0, 0
 
     async def _requests(self):
         request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
@@ -256,11 +256,14 @@ class Load:
                 self.done += 1
                 self.latencies.append(time.monotonic() - begin)
                 if b"connection: close" in head.lower():
+                    self.goodbyes += 1
                     writer.close()
                     writer = None
             except Exception as error:
                 self.failures.append(error)
                 writer = None
+        if writer:
+            writer.close()
 
     async def _stream(self):
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)

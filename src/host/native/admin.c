@@ -22,7 +22,7 @@
 struct admin {
     uv_loop_t *loop;
     const struct admin_source *source;
-    uv_tcp_t listeners[2];
+    uv_tcp_t listeners[ADMIN_LISTENERS_MAX];
     size_t listener_count;
     size_t connection_count;
     size_t handle_count; // listeners and connections that are open or closing
@@ -360,13 +360,19 @@ static void on_listener_closed(uv_handle_t *handle)
     release(handle->data);
 }
 
-static int listen_on(struct admin *admin, const struct sockaddr *address, unsigned flags)
+static uv_tcp_t *add_listener(struct admin *admin)
 {
     uv_tcp_t *listener = &admin->listeners[admin->listener_count];
     uv_tcp_init(admin->loop, listener);
     listener->data = admin;
     admin->listener_count++;
     admin->handle_count++;
+    return listener;
+}
+
+static int listen_on(struct admin *admin, const struct sockaddr *address, unsigned flags)
+{
+    uv_tcp_t *listener = add_listener(admin);
     int status = uv_tcp_bind(listener, address, flags);
     return status == 0 ? uv_listen((uv_stream_t *)listener, BACKLOG, on_connection) : status;
 }
@@ -412,6 +418,50 @@ struct admin *admin_new(uv_loop_t *loop, uint16_t port, const struct admin_sourc
     return NULL;
 }
 
+struct admin *admin_new_on(uv_loop_t *loop, const int *take_sockets, size_t count, const struct admin_source *source,
+                           struct slice *ret_why)
+{
+    struct admin *admin = calloc(1, sizeof *admin);
+    *ret_why = SLICE("out of memory");
+    if (!admin)
+        return NULL;
+    admin->loop = loop;
+    admin->source = source;
+    int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++) {
+        uv_tcp_t *listener = add_listener(admin);
+        status = uv_tcp_open(listener, take_sockets[i]);
+        if (status == 0)
+            status = uv_listen((uv_stream_t *)listener, BACKLOG, on_connection);
+    }
+    if (status == 0) {
+        admin->port = bound_port(&admin->listeners[0]);
+        return admin;
+    }
+    *ret_why = slice_from_cstr(uv_strerror(status));
+    admin_free(admin);
+    return NULL;
+}
+
+size_t admin_sockets(const struct admin *admin, int ret_sockets[ADMIN_LISTENERS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < admin->listener_count; i++) {
+        uv_os_fd_t fd;
+        const uv_handle_t *listener = (const uv_handle_t *)&admin->listeners[i];
+        if (!uv_is_closing(listener) && uv_is_active(listener) && uv_fileno(listener, &fd) == 0)
+            ret_sockets[count++] = fd;
+    }
+    return count;
+}
+
+void admin_close_listeners(struct admin *admin)
+{
+    for (size_t i = 0; i < admin->listener_count; i++)
+        if (!uv_is_closing((uv_handle_t *)&admin->listeners[i]))
+            uv_close((uv_handle_t *)&admin->listeners[i], on_listener_closed);
+}
+
 uint16_t admin_port(const struct admin *admin)
 {
     return admin->port;
@@ -425,6 +475,7 @@ void admin_free(struct admin *take_admin)
     admin->is_closing = true;
     while (admin->connections)
         close_connection(admin->connections);
-    for (size_t i = 0; i < admin->listener_count; i++)
-        uv_close((uv_handle_t *)&admin->listeners[i], on_listener_closed);
+    admin_close_listeners(admin);
+    if (admin->handle_count == 0)
+        free(admin);
 }

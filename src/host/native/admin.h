@@ -23,6 +23,14 @@ struct admin;
 
 // Listens on 127.0.0.1 and, where there is IPv6, ::1. `source` is borrowed. NULL when the port can't be had: *ret_why.
 struct admin *admin_new(uv_loop_t *loop, uint16_t port, const struct admin_source *source, struct slice *ret_why);
+#define ADMIN_LISTENERS_MAX 2
+// The same on sockets that listen already, which it takes.
+struct admin *admin_new_on(uv_loop_t *loop, const int *take_sockets, size_t count, const struct admin_source *source,
+                           struct slice *ret_why);
+// Its listening sockets, which stay its own; gives how many.
+size_t admin_sockets(const struct admin *admin, int ret_sockets[ADMIN_LISTENERS_MAX]);
+// No new connections; those that are open are answered.
+void admin_close_listeners(struct admin *admin);
 // The port that was got (for port 0).
 uint16_t admin_port(const struct admin *admin);
 // Closes all handles; memory goes when the loop has run once more.

@@ -137,6 +137,16 @@ void client_retire(struct client *client)
         client_close(client);
 }
 
+bool client_is_idle(const struct client *client)
+{
+    return !client->h2 && client->state == CLIENT_IDLE;
+}
+
+bool client_is_fresh(const struct client *client)
+{
+    return client_is_idle(client) && client->request_since_us == 0;
+}
+
 void client_drain(struct client *client)
 {
     client->is_keep_alive = false;

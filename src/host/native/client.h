@@ -69,6 +69,9 @@ void client_close(struct client *client);
 bool client_refresh(struct client *client);
 // Its port is served no more: ends as soon as its protocol allows.
 void client_retire(struct client *client);
+// Between requests; has had none.
+bool client_is_idle(const struct client *client);
+bool client_is_fresh(const struct client *client);
 // The worker drains: closes if idle, else marks the connection to end with its message.
 void client_drain(struct client *client);
 

@@ -59,6 +59,8 @@ void metrics_write(struct buf *out, const struct counters *sum, const struct met
     write_one(out, &last, "weir_config_reloads_total", "result=\"ok\"", "Reloads of the configuration.", "counter",
               process->reloads_ok);
     write_one(out, &last, "weir_config_reloads_total", "result=\"rejected\"", "", "counter", process->reloads_rejected);
+    write_one(out, &last, "weir_upgrades_failed_total", "", "Hot upgrades whose new process did not come to serve.",
+              "counter", process->upgrades_failed);
     write_one(out, &last, "weir_access_log_lost_lines_total", "", "Access-log lines lost because their sink was stuck.",
               "counter", process->log_lines_lost);
     write_one(out, &last, "weir_config_generation", "", "Generation of the configuration that is served.", "gauge",

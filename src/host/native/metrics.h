@@ -10,6 +10,7 @@
 struct metrics_process {
     uint64_t reloads_ok;
     uint64_t reloads_rejected;
+    uint64_t upgrades_failed;
     uint64_t log_lines_lost;
     unsigned workers;
 };

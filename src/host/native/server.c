@@ -7,7 +7,11 @@
 #include "host/native/admin.h"
 #include "host/native/folder_watch.h"
 #include "host/native/health_check.h"
+#include "host/native/inherited.h"
 #include "host/native/metrics.h"
+#include "host/native/ports.h"
+#include "host/native/service.h"
+#include "host/native/upgrade.h"
 #include "host/native/worker.h"
 
 #include <errno.h>
@@ -22,7 +26,7 @@
 #define CHANGE_POLL_MS 500
 #define WORKERS_MAX 512
 
-static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 #define SIGNAL_COUNT (sizeof signals / sizeof signals[0])
 
 struct server {
@@ -42,10 +46,11 @@ struct server {
     struct worker **workers;
     unsigned worker_count;
     unsigned ended_count; // atomic
-    struct port **ports;  // all that were ever listened on
-    bool *is_port_open;
-    size_t port_count;
+    struct inherited inherited;
+    struct ports ports;
+    struct upgrade upgrade;
     bool is_draining;
+    bool is_stop_asked; // by a signal
     struct metrics_process process;
 };
 
@@ -65,72 +70,7 @@ static void say(const struct server *server, enum server_log_level level, const 
     fprintf(stderr, "weir: %s: %s\n", names[level], line);
 }
 
-// ---- ports --------------------------------------------------------------------------------------------------------
-
-static struct port *find_port(const struct server *server, uint16_t number, size_t *ret_index)
-{
-    for (size_t i = 0; i < server->port_count; i++)
-        if (server->ports[i]->number == number) {
-            *ret_index = i;
-            return server->ports[i];
-        }
-    return NULL;
-}
-
-static struct port *add_port(struct server *server, uint16_t number, size_t *ret_index)
-{
-    struct port *port = find_port(server, number, ret_index);
-    if (port)
-        return port;
-    struct port **ports = realloc(server->ports, (server->port_count + 1) * sizeof(struct port *));
-    if (ports)
-        server->ports = ports;
-    bool *is_open = realloc(server->is_port_open, server->port_count + 1);
-    if (is_open)
-        server->is_port_open = is_open;
-    port = ports && is_open ? calloc(1, sizeof *port) : NULL;
-    if (!port)
-        return NULL;
-    port->number = number;
-    server->is_port_open[server->port_count] = false;
-    *ret_index = server->port_count;
-    server->ports[server->port_count++] = port;
-    return port;
-}
-
-// One socket; on all addresses where none was given, IPv4 alone where the machine has no IPv6.
-static int listen_on(const struct server *server, uint16_t port)
-{
-    struct net_address address;
-    const char *given = server->options->address;
-    if (given)
-        return net_parse_ip(slice_from_cstr(given), port, &address) ? net_listen(&address, false)
-                                                                    : (errno = EADDRNOTAVAIL, -1);
-    net_parse_ip(SLICE("::"), port, &address);
-    int fd = net_listen(&address, true);
-    if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
-        return fd;
-    net_parse_ip(SLICE("0.0.0.0"), port, &address);
-    return net_listen(&address, false);
-}
-
-// Something that does not share the port may listen on it: without SO_REUSEPORT a second server would not be noticed
-// only if it shared it too, which a second weir does. A socket without sharing tells.
-static bool is_port_free(const struct server *server, uint16_t port)
-{
-    struct net_address address;
-    struct slice host = server->options->address ? slice_from_cstr(server->options->address) : SLICE("0.0.0.0");
-    if (!net_parse_ip(host, port, &address))
-        return true;
-    int fd = socket(address.at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int one = 1;
-    if (fd < 0)
-        return true;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    bool is_free = bind(fd, &address.at.any, address.len) == 0 || errno != EADDRINUSE;
-    close(fd);
-    return is_free;
-}
+// ---- orders to the workers ------------------------------------------------------------------------------------------
 
 static void free_orders(struct worker_order *orders, unsigned count)
 {
@@ -143,60 +83,19 @@ static void free_orders(struct worker_order *orders, unsigned count)
     free(orders);
 }
 
-static bool open_port(struct server *server, uint16_t number, struct worker_order *orders, size_t cap)
-{
-    size_t index;
-    struct port *port = add_port(server, number, &index);
-    if (!port)
-        return false;
-    if (server->is_port_open[index])
-        return true;
-    unsigned at = (unsigned)number + server->options->port_offset;
-    if (at > UINT16_MAX || !is_port_free(server, (uint16_t)at)) {
-        say(server, SERVER_LOG_ERROR, at > UINT16_MAX ? "port %u is out of range" : "port %u is in use", at);
-        return false;
-    }
-    for (unsigned i = 0; i < server->worker_count; i++) {
-        int fd = listen_on(server, (uint16_t)at);
-        if (fd < 0 || orders[i].socket_count == cap) {
-            say(server, SERVER_LOG_ERROR, "cannot listen on port %u: %s", at, strerror(errno));
-            return false;
-        }
-        orders[i].sockets[orders[i].socket_count++] = (struct listen_socket){port, fd};
-    }
-    return true;
-}
-
 // What each worker is to do for this generation: its sockets for ports that were not open before. NULL: said why.
 static struct worker_order *make_orders(struct server *server, struct generation *generation)
 {
-    const struct config *config = snapshot_config(generation->snapshot);
+    char why[128] = "out of memory";
     struct worker_order *orders = calloc(server->worker_count, sizeof *orders);
-    bool is_ok = orders != NULL;
-    for (unsigned i = 0; is_ok && i < server->worker_count; i++) {
+    for (unsigned i = 0; orders && i < server->worker_count; i++)
         orders[i].generation = generation_ref(generation);
-        orders[i].sockets = calloc(config->listener_count + 1, sizeof *orders[i].sockets);
-        is_ok = orders[i].sockets != NULL;
-    }
-    for (size_t i = 0; is_ok && i < config->listener_count; i++) {
-        bool is_repeated = false;
-        for (size_t j = 0; j < i; j++)
-            is_repeated |= config->listeners[j].port == config->listeners[i].port;
-        is_ok = is_repeated || open_port(server, config->listeners[i].port, orders, config->listener_count);
-    }
-    if (is_ok)
+    if (orders && ports_open(&server->ports, snapshot_config(generation->snapshot), orders, server->worker_count, why,
+                             sizeof why))
         return orders;
+    say(server, SERVER_LOG_ERROR, "%s", why);
     free_orders(orders, server->worker_count);
     return NULL;
-}
-
-static void note_open_ports(struct server *server, const struct config *config)
-{
-    for (size_t i = 0; i < server->port_count; i++) {
-        server->is_port_open[i] = false;
-        for (size_t j = 0; j < config->listener_count; j++)
-            server->is_port_open[i] |= config->listeners[j].port == server->ports[i]->number;
-    }
 }
 
 // ---- reloads ------------------------------------------------------------------------------------------------------
@@ -225,7 +124,7 @@ static bool swap_generation(struct server *server, struct snapshot *take_snapsho
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_reload(server->workers[i], &orders[i]);
     free(orders);
-    note_open_ports(server, snapshot_config(next->snapshot));
+    ports_settle(&server->ports, snapshot_config(next->snapshot));
     generation_unref(server->previous);
     server->previous = server->generation;
     server->generation = next;
@@ -233,13 +132,9 @@ static bool swap_generation(struct server *server, struct snapshot *take_snapsho
     return true;
 }
 
-static void reload(struct server *server)
+static void load_again(struct server *server)
 {
     struct snapshot *snapshot = NULL;
-    if (!server->options->reload || server->is_draining) {
-        say(server, SERVER_LOG_INFO, "reload ignored");
-        return;
-    }
     switch (server->options->reload(server->options->context, server->next_generation, &snapshot)) {
     case SERVER_RELOAD_REJECTED:
         server->process.reloads_rejected++;
@@ -256,6 +151,17 @@ static void reload(struct server *server)
     server->process.reloads_ok++;
     say(server, SERVER_LOG_INFO, "configuration %llu is served", (unsigned long long)server->next_generation);
     server->next_generation++;
+}
+
+static void reload(struct server *server)
+{
+    if (!server->options->reload || server->is_draining) {
+        say(server, SERVER_LOG_INFO, "reload ignored");
+        return;
+    }
+    service_reloading();
+    load_again(server);
+    service_ready();
 }
 
 static void watch_folders(struct server *server)
@@ -288,14 +194,83 @@ static void on_change_timer(struct loop_timer *timer)
 
 // ---- signals and the end ------------------------------------------------------------------------------------------
 
+static void drain(struct server *server, enum worker_drain_kind kind)
+{
+    say(server, SERVER_LOG_INFO, "draining, %lld s at most", (long long)(server->options->drain_ms / 1000));
+    server->is_draining = true;
+    ports_release(&server->ports);
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_drain(server->workers[i], kind);
+}
+
 static void on_stop_signal(struct server *server)
 {
-    bool is_second = server->is_draining;
-    if (!is_second)
-        say(server, SERVER_LOG_INFO, "draining, %lld s at most", (long long)(server->options->drain_ms / 1000));
-    server->is_draining = true;
-    for (unsigned i = 0; i < server->worker_count; i++)
-        is_second ? worker_stop(server->workers[i]) : worker_drain(server->workers[i]);
+    bool is_second = server->is_stop_asked;
+    server->is_stop_asked = true;
+    service_stopping();
+    if (!server->is_draining)
+        drain(server, WORKER_DRAIN_STOP);
+    for (unsigned i = 0; is_second && i < server->worker_count; i++)
+        worker_stop(server->workers[i]);
+}
+
+static struct upgrade_socket *list_sockets(const struct server *server, size_t *ret_count)
+{
+    int of_admin[ADMIN_LISTENERS_MAX];
+    size_t admin_count = server->admin ? admin_sockets(server->admin, of_admin) : 0, count = 0;
+    for (size_t i = 0; i < server->ports.count; i++)
+        count += server->ports.items[i].socket_count;
+    struct upgrade_socket *sockets = calloc(count + admin_count + 1, sizeof *sockets);
+    *ret_count = 0;
+    for (size_t i = 0; sockets && i < server->ports.count; i++)
+        for (size_t j = 0; j < server->ports.items[i].socket_count; j++) {
+            struct upgrade_socket *socket = &sockets[(*ret_count)++];
+            socket->fd = server->ports.items[i].sockets[j];
+            snprintf(socket->name, sizeof socket->name, "%u", (unsigned)server->ports.items[i].port->number);
+        }
+    for (size_t i = 0; sockets && i < admin_count; i++)
+        sockets[(*ret_count)++] = (struct upgrade_socket){of_admin[i], INHERITED_NAME_ADMIN};
+    return sockets;
+}
+
+static void upgrade_failed(struct server *server, struct slice why)
+{
+    server->process.upgrades_failed++;
+    say(server, SERVER_LOG_ERROR, "the upgrade failed, this process goes on: " SLICE_FMT, SLICE_ARG(why));
+}
+
+static void on_upgraded(void *context, int pid, struct slice why)
+{
+    struct server *server = context;
+    if (pid == 0) {
+        upgrade_failed(server, why);
+        return;
+    }
+    say(server, SERVER_LOG_INFO, "process %d serves now", pid);
+    if (server->is_draining) // stopped meanwhile: so is the new one, by who sent the signal
+        return;
+    service_handed_over(pid);
+    if (server->admin)
+        admin_close_listeners(server->admin);
+    drain(server, WORKER_DRAIN_HAND_OVER);
+}
+
+// A container ends with its process 1, whoever else serves in it.
+static void upgrade(struct server *server)
+{
+    struct slice why = SLICE("it is draining");
+    size_t count = 0;
+    struct upgrade_socket *sockets = list_sockets(server, &count);
+    bool is_begun = false;
+    if (getpid() == 1)
+        why = SLICE("process 1 of a container can't be replaced; start a new container");
+    else if (!server->is_draining && server->options->argv && sockets)
+        is_begun = upgrade_begin(&server->upgrade, &server->loop, server->options->argv, sockets, count, &why);
+    free(sockets);
+    if (is_begun)
+        say(server, SERVER_LOG_INFO, "upgrade: process %d starts with %zu sockets", server->upgrade.pid, count);
+    else
+        upgrade_failed(server, why);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -305,6 +280,8 @@ static void on_signal(uv_signal_t *handle, int number)
         reload(server);
     else if (number == SIGUSR1)
         logsink_reopen(server->logsink);
+    else if (number == SIGUSR2)
+        upgrade(server);
     else
         on_stop_signal(server);
 }
@@ -403,9 +380,16 @@ static bool init_control(struct server *server)
 static bool open_admin(struct server *server, const struct admin_source *source)
 {
     struct slice why = SLICE("");
-    if (server->options->admin_port == 0)
+    int sockets[ADMIN_LISTENERS_MAX];
+    size_t count = 0;
+    while (count < ADMIN_LISTENERS_MAX && (sockets[count] = inherited_find_admin(&server->inherited)) >= 0)
+        count++;
+    if (count > 0)
+        server->admin = admin_new_on(&server->loop.uv, sockets, count, source, &why);
+    else if (server->options->admin_port == 0)
         return true;
-    server->admin = admin_new(&server->loop.uv, server->options->admin_port, source, &why);
+    else
+        server->admin = admin_new(&server->loop.uv, server->options->admin_port, source, &why);
     if (!server->admin)
         say(server, SERVER_LOG_ERROR, "admin port %u: " SLICE_FMT, server->options->admin_port, SLICE_ARG(why));
     return server->admin != NULL;
@@ -435,10 +419,11 @@ static void print_ready(const struct server *server, int64_t started_us)
     size_t at = 0;
     const char *host = server->options->address ? server->options->address : "localhost";
     bool is_v6 = strchr(host, ':') && host[0] != '[';
-    for (size_t i = 0; i < server->port_count && at < sizeof line - 100; i++)
+    for (size_t i = 0; i < server->ports.count && at < sizeof line - 100; i++)
         at += (size_t)snprintf(line + at, sizeof line - at, is_v6 ? "%s%s://[%s]:%u" : "%s%s://%s:%u", i ? ", " : "",
-                               generation_has_tls(server->generation, server->ports[i]->number) ? "https" : "http",
-                               host, (unsigned)server->ports[i]->number + server->options->port_offset);
+                               generation_has_tls(server->generation, server->ports.items[i].port->number) ? "https"
+                                                                                                           : "http",
+                               host, (unsigned)server->ports.items[i].port->number + server->options->port_offset);
     if (server->admin && at < sizeof line - 100)
         snprintf(line + at, sizeof line - at, " (admin http://localhost:%u)", admin_port(server->admin));
     fprintf(stderr, "weir: listening on %s after %lld ms\n", line, (long long)(loop_now_us() - started_us) / 1000);
@@ -461,10 +446,7 @@ static void fini(struct server *server)
         logsink_free(server->logsink);
     generation_unref(server->previous);
     generation_unref(server->generation);
-    for (size_t i = 0; i < server->port_count; i++)
-        free(server->ports[i]);
-    free(server->ports);
-    free(server->is_port_open);
+    ports_fini(&server->ports);
 }
 
 static struct generation *first_generation(struct server *server, struct snapshot *take_snapshot)
@@ -491,7 +473,7 @@ static bool start(struct server *server, const struct admin_source *source)
     struct worker_order *orders = make_orders(server, server->generation);
     if (!orders)
         return false;
-    note_open_ports(server, snapshot_config(server->generation->snapshot));
+    ports_settle(&server->ports, snapshot_config(server->generation->snapshot));
     bool is_ok = make_workers(server, orders);
     free_orders(orders, server->worker_count);
     if (is_ok)
@@ -503,11 +485,15 @@ int server_run(struct snapshot *take_snapshot, const struct server_options *opti
 {
     struct server server = {.options = options};
     struct admin_source source = {is_ready, write_metrics, current_snapshot, &server};
+    size_t unused;
     int64_t started_us = options->started_us ? options->started_us : loop_now_us();
     signal(SIGPIPE, SIG_IGN);
     server.worker_count = options->workers ? options->workers : count_cores();
     if (server.worker_count > WORKERS_MAX)
         server.worker_count = WORKERS_MAX;
+    inherited_take(&server.inherited);
+    ports_init(&server.ports, options->address, options->port_offset, &server.inherited);
+    upgrade_init(&server.upgrade, on_upgraded, &server);
     server.generation = first_generation(&server, take_snapshot);
     if (!server.generation)
         return 1;
@@ -516,7 +502,11 @@ int server_run(struct snapshot *take_snapshot, const struct server_options *opti
         say(&server, SERVER_LOG_ERROR, "cannot start");
         _exit(1); // nothing runs yet; sockets and files are the system's to close
     }
+    if ((unused = inherited_close(&server.inherited)) > 0)
+        say(&server, SERVER_LOG_WARN, "%zu sockets were handed down that no listener asks for", unused);
     print_ready(&server, started_us);
+    service_ready();
+    inherited_tell_ready(&server.inherited);
     loop_run(&server.loop);
     fini(&server);
     return 0;

@@ -21,6 +21,7 @@ struct server_options {
     int64_t
         started_us; // monotonic (CLOCK_MONOTONIC) start of the process, for the ready line; 0: when server_run began
     const char *version;
+    char *const *argv;          // of the program, for hot upgrades; NULL: there are none
     bool has_generation_header; // answers tell x-weir-generation
     // Loads the configuration anew, on SIGHUP and when `has_changed` says so: reads, compiles, prints its own findings.
     // Called on the control thread, never on a worker. RELOAD_DONE hands over a snapshot whose generation is

@@ -14,6 +14,9 @@
 
 #define ACCEPTS_A_TURN 32
 #define ACCEPT_PAUSE_MS 100
+#define ACCEPTS_LAST 65536
+#define HAND_OVER_IDLE_US 5000000 // how long idle connections live on beside the process that took over
+#define FRESH_US 1000000          // how long after a stop signal a new connection may send its request
 #define TICK_MS (DEADLINE_TICK_US / 1000)
 #define LOG_LINE_MAX (256U << 10)
 #define HEAD_MAX (256U << 10)
@@ -46,6 +49,20 @@ static void close_all(struct worker *worker)
         client_close(LIST_OWNER(worker->clients.next, struct client, node));
 }
 
+// Idle connections that may still send a request are left alone for a while: it could be on its way already.
+static void drain_clients(struct worker *worker)
+{
+    bool is_hand_over = worker->drain_kind == WORKER_DRAIN_HAND_OVER;
+    bool has_time = worker->idle_until_us != DEADLINE_NONE;
+    struct list *node = worker->clients.next;
+    while (node != &worker->clients) {
+        struct client *client = LIST_OWNER(node, struct client, node);
+        node = node->next;
+        if (!has_time || !(is_hand_over ? client_is_idle(client) : client_is_fresh(client)))
+            client_drain(client);
+    }
+}
+
 static void serve_waiting(struct worker *worker)
 {
     struct list *node = worker->all_pools.next;
@@ -63,6 +80,10 @@ static void on_tick(struct loop_timer *timer)
     int64_t now_us = loop_now_us();
     deadlines_run(&worker->deadlines, now_us);
     serve_waiting(worker);
+    if (worker->is_draining && now_us >= worker->idle_until_us) {
+        worker->idle_until_us = DEADLINE_NONE;
+        drain_clients(worker);
+    }
     if (worker->is_draining && now_us >= worker->drain_until_us)
         close_all(worker);
     if (worker->deadlines.count == 0 && !worker->is_draining) {
@@ -104,13 +125,11 @@ static bool is_full(const struct listener *listener)
            (limit && __atomic_load_n(&listener->port->connections, __ATOMIC_RELAXED) >= limit);
 }
 
-static void on_acceptable(struct loop_io *io, unsigned events)
+static void accept_some(struct listener *listener, unsigned max)
 {
-    struct listener *listener = (struct listener *)(void *)io;
-    (void)events;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+    for (unsigned i = 0; i < max; i++) {
         struct net_address peer;
-        int fd = net_accept(io->fd, &peer);
+        int fd = net_accept(listener->io.fd, &peer);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(listener->worker);
@@ -136,6 +155,12 @@ void worker_count_response(struct worker *worker, uint16_t status)
                 : status < 500 ? &counters->responses_4xx
                                : &counters->responses_5xx,
                 1);
+}
+
+static void on_acceptable(struct loop_io *io, unsigned events)
+{
+    (void)events;
+    accept_some((struct listener *)(void *)io, ACCEPTS_A_TURN);
 }
 
 void worker_connection_opened(struct worker *worker, struct listener *listener)
@@ -235,16 +260,17 @@ static void take_order(struct worker *worker, struct worker_order *order)
 
 static void drain(struct worker *worker)
 {
+    int64_t now_us = loop_now_us();
+    int64_t idle_us = worker->drain_kind == WORKER_DRAIN_HAND_OVER ? HAND_OVER_IDLE_US : FRESH_US;
     worker->is_draining = true;
-    worker->drain_until_us = loop_now_us() + worker->options->drain_ms * 1000;
-    for (size_t i = 0; i < worker->listener_count; i++)
+    worker->drain_until_us = now_us + worker->options->drain_ms * 1000;
+    worker->idle_until_us = now_us + idle_us;
+    for (size_t i = 0; i < worker->listener_count; i++) {
+        if (worker->listeners[i]->is_open) // who waits in the queue has connected already
+            accept_some(worker->listeners[i], ACCEPTS_LAST);
         close_listener(worker->listeners[i]);
-    struct list *node = worker->clients.next;
-    while (node != &worker->clients) {
-        struct client *client = LIST_OWNER(node, struct client, node);
-        node = node->next;
-        client_drain(client);
     }
+    drain_clients(worker);
     if (worker->connection_count == 0)
         loop_stop(&worker->loop);
     worker->is_ticking = true;
@@ -381,8 +407,9 @@ void worker_reload(struct worker *worker, const struct worker_order *take_order)
     ask(worker, take_order, false, false);
 }
 
-void worker_drain(struct worker *worker)
+void worker_drain(struct worker *worker, enum worker_drain_kind kind)
 {
+    __atomic_store_n(&worker->drain_kind, kind, __ATOMIC_RELAXED); // read after the drain was asked for
     ask(worker, NULL, true, false);
 }
 

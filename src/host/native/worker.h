@@ -56,6 +56,12 @@ struct retry_budget {
     int64_t second; // of the newest slot
 };
 
+// Why a worker takes no new connections any more.
+enum worker_drain_kind {
+    WORKER_DRAIN_STOP,      // idle connections close at once
+    WORKER_DRAIN_HAND_OVER, // another process serves: idle connections live on for a moment
+};
+
 struct worker {
     struct loop loop;
     pthread_t thread;
@@ -97,12 +103,14 @@ struct worker {
     pthread_mutex_t mutex;
     struct worker_order order; // generation NULL: none
     bool is_drain_asked;
+    enum worker_drain_kind drain_kind;
     bool is_stop_asked;
     void (*on_end)(void *context); // called by the worker's thread as its last act
     void *on_end_context;
 
     bool is_draining;
     int64_t drain_until_us;
+    int64_t idle_until_us; // for connections that may still send a request; DEADLINE_NONE: that is over
 };
 
 // ---- for the control thread ---------------------------------------------------------------------------------------
@@ -114,7 +122,7 @@ bool worker_start(struct worker *worker, void (*on_end)(void *context), void *co
 // Swaps the configuration, opens new listeners and closes those that it has no more.
 void worker_reload(struct worker *worker, const struct worker_order *take_order);
 // No new connections; ends when the last client has gone, or when the time for draining is over.
-void worker_drain(struct worker *worker);
+void worker_drain(struct worker *worker, enum worker_drain_kind kind);
 // Ends at once.
 void worker_stop(struct worker *worker);
 // Waits for the thread to end and frees all.
