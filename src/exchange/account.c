@@ -13,14 +13,6 @@ static void put_number(struct record *record, struct slice key, double number)
         record->metadata[record->metadata_count++] = (struct record_metadata){key, RECORD_NUMBER, {NULL, 0}, number};
 }
 
-static bool has_key(const struct record *record, struct slice key)
-{
-    for (size_t i = 0; i < record->metadata_count; i++)
-        if (slice_eq(record->metadata[i].key, key))
-            return true;
-    return false;
-}
-
 // The model that the last backend was asked for.
 static struct slice final_model(const struct exchange *x)
 {
@@ -51,8 +43,18 @@ static void put_costs(const struct exchange *x, struct record *record)
     }
 }
 
+// Whether a cost of the route is to stand under the key, also when its expression failed and nothing does.
+static bool is_cost_key(const struct exchange *x, struct slice key)
+{
+    const struct config_route *route = x->hit.route;
+    for (size_t i = 0; i < route->cost_count; i++)
+        if (slice_eq(route->costs[i].key, key))
+            return true;
+    return false;
+}
+
 // Token counts under the keys that the documentation's own examples give them, where no cost uses the key.
-static void put_tokens(struct record *record)
+static void put_tokens(const struct exchange *x, struct record *record)
 {
     static const struct slice keys[USAGE_KIND_COUNT] = {
         [USAGE_INPUT] = SLICE_INIT("llm_input_token"),
@@ -63,7 +65,7 @@ static void put_tokens(struct record *record)
         [USAGE_REASONING] = SLICE_INIT("llm_reasoning_token"),
     };
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
-        if (usage_has(&record->usage, (enum usage_kind)kind) && !has_key(record, keys[kind]))
+        if (usage_has(&record->usage, (enum usage_kind)kind) && !is_cost_key(x, keys[kind]))
             put_number(record, keys[kind], (double)record->usage.tokens[kind]);
 }
 
@@ -96,7 +98,7 @@ static void put_metadata(const struct exchange *x, struct record *record)
     record->usage = *usage_reader_usage(x->attempt->reader);
     put_text(record, SLICE("response_model"), usage_reader_model(x->attempt->reader));
     put_costs(x, record);
-    put_tokens(record);
+    put_tokens(x, record);
     put_latency(x, record);
 }
 
