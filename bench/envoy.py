@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Weir inside Envoy beside Envoy alone: CPU a request, CPU an event, memory with large bodies. Writes bench/ENVOY.md.
+
+Systems: Envoy without anything (plain), the same with the access log of 22 fields (log), that with Weir and everything
+on (weir), and with a Lua filter that takes the model out of the body by two patterns (lua), as gateways do without a
+module. All from the configuration that `weir envoy` writes, so that codecs, limits and pools are the same.
+
+Usage: bench/envoy.py [--seconds S] [--rounds N] [--connections C]
+"""
+import argparse
+import copy
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import run
+from run import OUT, ROOT, WEIR
+
+sys.path.insert(0, str(ROOT / "tests/hosts"))
+import envoy as host  # noqa: E402
+
+LUA = """
+function envoy_on_request(handle)
+  local body = handle:body()
+  local text = body:getBytes(0, body:length())
+  local model = string.match(text, '"model"%s*:%s*"([^"]+)"')
+  local backend = string.match(text, '"backend"%s*:%s*"([^"]+)"')
+  if model then handle:headers():replace("x-ai-eg-model", model) end
+  if backend then handle:headers():replace("x-ai-eg-backend", backend) end
+  handle:clearRouteCache()
+end
+"""
+
+
+def manager(bootstrap):
+    listener = bootstrap["static_resources"]["listeners"][0]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def without_weir(bootstrap, name):
+    bootstrap = copy.deepcopy(bootstrap)
+    hcm = manager(bootstrap)
+    hcm["http_filters"] = hcm["http_filters"][1:]
+    if name == "lua":
+        hcm["http_filters"].insert(0, {"name": "lua", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": LUA}}})
+    if name == "plain":
+        hcm["access_log"] = []
+    for virtual_host in hcm["route_config"]["virtual_hosts"]:
+        virtual_host.pop("typed_per_filter_config")
+        matcher = virtual_host.pop("matcher")
+        route = next(iter(matcher["matcher_tree"]["exact_match_map"]["map"].values()))["action"]["typed_config"]
+        route.pop("@type")
+        virtual_host["routes"] = [route]
+    for cluster in bootstrap["static_resources"]["clusters"]:
+        for options in cluster["typed_extension_protocol_options"].values():
+            options.pop("http_filters")
+    return bootstrap
+
+
+class System(run.System):
+    def __init__(self, name, mock):
+        self.name, self.port, self.process = name, run.free_port(), None
+        file = OUT / f"envoy-{name}.yaml"
+        file.write_text(run.FULL.format(out=OUT, port=self.port, mock=mock, log=run.log_fields()))
+        written = subprocess.run([WEIR, "envoy", file, "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
+        bootstrap = json.loads(written.stdout)
+        if name != "weir":
+            bootstrap = without_weir(bootstrap, name)
+        file = file.with_suffix(".json")
+        file.write_text(json.dumps(bootstrap))
+        self.process = run.spawn(run.PROXY_CORE, [host.binary(), "-c", file, "--concurrency", "1", "--disable-hot-restart", "--base-id",
+                                                  next(host.base_ids), "-l", "error"], open(OUT / f"envoy-{name}.log", "w"), f"envoy-{name}")
+        run.wait_for(self.port, self.process, 60)
+        time.sleep(0.5)
+
+
+def table(results, base, unit):
+    lines = [f"| system | CPU µs {unit} (min / median / max) | × {base} |", "| --- | --- | --- |"]
+    for name in results:
+        lines.append(f"| {name} | {run.span([cell['cpu'] for cell in results[name]])} | {run.ratio(results, name, 'cpu', base)} |")
+    return lines
+
+
+def peak_of_body(mock, megabytes):
+    """Most resident memory of a fresh Envoy with Weir while one body of this size goes through, and before it."""
+    system = System("weir", mock)
+    body = OUT / "large.json"
+    body.write_text(json.dumps({"model": "bench", "messages": [{"role": "user", "content": "x" * int(megabytes * (1 << 20))}]}))
+    before = system.rss_kib()
+    load = subprocess.Popen(["curl", "-sf", "-o", "/dev/null", "-H", "content-type: application/json", "-H", "expect:", "--data-binary", f"@{body}",
+                             f"http://127.0.0.1:{system.port}/v1/chat/completions"])
+    peak = before
+    while load.poll() is None:
+        peak = max(peak, system.rss_kib())
+        time.sleep(0.001)
+    system.stop()
+    if load.returncode:
+        sys.exit("bench: the large body failed")
+    return before, peak
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=64)
+    options = parser.parse_args()
+    OUT.mkdir(exist_ok=True)
+    run.build_sse_load() if hasattr(run, "build_sse_load") else None
+    port = run.free_port()
+    mock = run.spawn(run.LOAD_CORE, [WEIR, "mock", "--port", str(port)], name="envoy-mock")
+    run.wait_for(port, mock)
+    text = ["# Weir inside Envoy, measured", "",
+            f"Envoy {subprocess.run([host.binary(), '--version'], capture_output=True, text=True).stdout.split('/')[1]}, one worker on one core, load and provider on "
+            f"another; {options.connections} connections, {options.rounds} interleaved rounds of {options.seconds} s; CPU as the kernel accounts it to Envoy. "
+            "Written by bench/envoy.py.", ""]
+    systems = [System(name, port) for name in ("plain", "log", "weir", "lua")]
+    for size, title in ((1024, "1 KB"), (32 * 1024, "32 KB")):
+        body = OUT / f"envoy-{size}.json"
+        body.write_text(run.body(size))
+        script = OUT / f"envoy-{size}.lua"
+        script.write_text(run.WRK % body)
+        results = run.rounds_of(systems, options.rounds, lambda system: run.wrk(system, options.connections, script, options.seconds), title)
+        text += [f"## Chat, {title}", ""] + table(results, "plain", "a request") + [""]
+        text += [f"Weir over Envoy with the same log: {run.ratio(results, 'weir', 'cpu', 'log')}.", ""]
+    if (OUT / "sse_load").exists():
+        results = run.rounds_of([s for s in systems if s.name != "lua"], options.rounds, lambda system: run.sse(system, 200, 100, 50), "events")
+        text += ["## Streams, 200 at a time, 100 events each", ""] + table(results, "plain", "an event") + [""]
+    for system in systems:
+        system.stop()
+    text += ["## Memory for one body", "", "| body | before KiB | peak KiB | more than before, × body |", "| --- | --- | --- | --- |"]
+    for megabytes, title in ((1 / 32, "32 KB"), (10, "10 MB")):
+        peaks = [peak_of_body(port, megabytes) for _ in range(3)]
+        before, peak = (statistics.median(values) for values in zip(*peaks))
+        text.append(f"| {title} | {before:.0f} | {peak:.0f} | {(peak - before) / 1024 / megabytes:.1f} |")
+    mock.terminate()
+    (ROOT / "bench/ENVOY.md").write_text("\n".join(text) + "\n")
+    print("\n".join(text))
+
+
+main()
