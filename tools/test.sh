@@ -1,9 +1,9 @@
 #!/bin/sh
 # Every test: unit tests (release and with sanitizers), vectors in the core, vectors over sockets, end to end, and the
-# native host under the thread sanitizer. Usage: tools/test.sh [unit|vectors|hosts|e2e|tsan]... (default: all)
+# native host under the thread sanitizer. Usage: tools/test.sh [unit|vectors|hosts|envoy|e2e|tsan]... (default: all)
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- unit vectors hosts e2e tsan
+[ $# -gt 0 ] || set -- unit vectors hosts envoy e2e tsan
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}"
 
@@ -35,6 +35,10 @@ for part in "$@"; do
         tools/build.sh asan
         WEIR=build/asan/weir pytest tests/hosts
         ;;
+    envoy)
+        step "vectors over sockets, Envoy with the module"
+        pytest tests/hosts --host envoy
+        ;;
     e2e)
         step "end to end"
         pytest tests/e2e
@@ -45,7 +49,7 @@ for part in "$@"; do
         WEIR=build/tsan/weir WEIR_WORKERS=2 pytest tests/hosts
         ;;
     *)
-        echo "test: unknown part '$part' (unit, vectors, hosts, e2e, tsan)" >&2
+        echo "test: unknown part '$part' (unit, vectors, hosts, envoy, e2e, tsan)" >&2
         exit 2
         ;;
     esac

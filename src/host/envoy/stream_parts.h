@@ -1,0 +1,36 @@
+// What the files of one stream share: request (stream.c), answer (answer.c), accounts (account.c). Private to them.
+#ifndef WEIR_HOST_ENVOY_STREAM_PARTS_H
+#define WEIR_HOST_ENVOY_STREAM_PARTS_H
+
+#include "host/envoy/headers.h"
+#include "host/envoy/stream.h"
+
+struct stream {
+    struct envoy_filter *filter;
+    const struct settings *settings;
+    struct exchange *exchange; // NULL: not opened, the stream passes as it is
+    struct envoy_scheduler *scheduler;
+    uint64_t id; // in the worker's table
+    uint32_t worker;
+    enum forward forward;
+    bool keeps_pinned_model;
+    bool is_streamed;
+    bool is_held;         // the body goes to the exchange until its end
+    bool is_replying;     // our own answer was handed to Envoy: its way through the filters is not ours to change
+    bool is_reply_body;   // the answer that passes gets the exchange's reply as its body
+    bool is_answer_begun; // an upstream's answer passes
+    bool is_answer_over;  // all of it passed
+    bool is_cut;          // it was ended abnormally: what still comes passes as it is
+    bool has_local_reply; // Envoy answers by itself
+    enum error_code local_error;
+    uint64_t received_bytes;
+    uint64_t sent_bytes;
+};
+
+// Memory for the length of one hook, whose end is arena_fini: an open stream holds none of it.
+static inline void scratch_init(struct arena *scratch)
+{
+    arena_init(scratch, (size_t)8 << 10, (size_t)4 << 20);
+}
+
+#endif
