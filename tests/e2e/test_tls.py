@@ -243,14 +243,29 @@ def test_old_versions_are_refused(serve):
     assert server.s_client("-no_tls1_3", "-cipher", "AES128-SHA:AES256-GCM-SHA384").stdout.count(b"Cipher is (NONE)") == 1
 
 
-def test_alpn(serve):
+def test_alpn(serve, pki):
     server = serve()
+    for offer in (["h2", "http/1.1"], ["http/1.1", "h2"], ["h2"]):
+        with server.connect("localhost", alpn=offer) as connection:
+            assert connection.selected_alpn_protocol() == "h2"
     with server.connect("localhost", alpn=["http/1.1"]) as connection:
         assert connection.selected_alpn_protocol() == "http/1.1"
     with server.connect("localhost") as connection:
         assert connection.selected_alpn_protocol() is None
         assert server.ask(connection, "localhost")[0] == 200
     assert "NO APPLICATION PROTOCOL" in fails(server.connect, "localhost", alpn=["acme-tls/1"]).upper()
+
+
+def test_chosen_alpn(serve, pki):
+    server = serve(more=secret("default", pki, "default") + policy("p", "{alpnProtocols: [http/1.1]}"))
+    with server.connect("localhost", alpn=["h2", "http/1.1"]) as connection:
+        assert connection.selected_alpn_protocol() == "http/1.1"
+
+
+def test_chosen_versions(serve, pki):
+    server = serve(more=secret("default", pki, "default") + policy("p", "{minVersion: '1.3', ecdhCurves: [P-256]}"))
+    assert b"Cipher is (NONE)" in server.s_client("-tls1_2").stdout
+    assert b"Server Temp Key: ECDH, prime256v1" in server.s_client("-tls1_3").stdout
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
