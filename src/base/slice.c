@@ -13,6 +13,13 @@ static uint64_t lower8(uint64_t bytes)
     return bytes | is_upper >> 2;
 }
 
+// Most names are spelt alike, and those that are not mostly differ by more than case: both are seen at once.
+static bool eq8_nocase(uint64_t a, uint64_t b)
+{
+    uint64_t differ = a ^ b;
+    return differ == 0 || ((differ & ~0x2020202020202020U) == 0 && lower8(a) == lower8(b));
+}
+
 static uint64_t load8(const char *at)
 {
     uint64_t bytes;
@@ -20,19 +27,30 @@ static uint64_t load8(const char *at)
     return bytes;
 }
 
+// The first and the last four of 4 to 8 bytes.
+static uint64_t load_ends(const char *at, size_t len)
+{
+    uint32_t first, last;
+    memcpy(&first, at, sizeof first);
+    memcpy(&last, at + len - sizeof last, sizeof last);
+    return (uint64_t)first << 32 | last;
+}
+
 // Most calls compare field names, of which many share a length: eight bytes a step, the last step overlaps.
 bool slice_eq_nocase_bytes(const char *a, const char *b, size_t len)
 {
-    if (len < 8) {
+    if (len < 4) {
         for (size_t i = 0; i < len; i++)
             if (ascii_lower(a[i]) != ascii_lower(b[i]))
                 return false;
         return true;
     }
+    if (len < 8)
+        return eq8_nocase(load_ends(a, len), load_ends(b, len));
     for (size_t i = 0; i < len - 8; i += 8)
-        if (lower8(load8(a + i)) != lower8(load8(b + i)))
+        if (!eq8_nocase(load8(a + i), load8(b + i)))
             return false;
-    return lower8(load8(a + len - 8)) == lower8(load8(b + len - 8));
+    return eq8_nocase(load8(a + len - 8), load8(b + len - 8));
 }
 
 bool slice_starts_with_nocase(struct slice s, struct slice prefix)

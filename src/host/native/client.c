@@ -599,10 +599,26 @@ static void on_bytes(struct client *client, char *bytes, size_t len)
         process(client, client->held.ptr, client->held.len);
 }
 
+// Where the next bytes are read to: straight behind what the exchange holds of a long body, if that is what comes, else
+// the worker's own buffer.
+static struct slice read_space(const struct client *client)
+{
+    if (client->state == CLIENT_BODY && client->stream && client->held.len == 0 &&
+        client->reader.body == H1_BODY_LENGTH) {
+        uint64_t left = client->reader.left; // no byte of a next request may come behind the body
+        size_t wanted = left < WORKER_READ_BYTES ? (size_t)left : WORKER_READ_BYTES;
+        struct slice space = stream_body_space(client->stream, wanted);
+        if (space.ptr)
+            return slice_sub(space, 0, left < SIZE_MAX ? (size_t)left : SIZE_MAX);
+    }
+    return slice_make(client->worker->read_bytes, WORKER_READ_BYTES);
+}
+
 static void on_readable(struct client *client)
 {
-    char *bytes = client->worker->read_bytes;
-    ssize_t got = transport_read(&client->transport, bytes, WORKER_READ_BYTES);
+    struct slice space = read_space(client);
+    char *bytes = (char *)(uintptr_t)space.ptr;
+    ssize_t got = transport_read(&client->transport, bytes, space.len);
     if (got == NET_AGAIN)
         return;
     if (got <= 0) {

@@ -224,7 +224,7 @@ static bool prepare_head(struct front *front, const struct response_head *head, 
     struct h2_stream *stream = of_front(front);
     bool is_bodiless = head->status == 204 || head->status == 304;
     char text[32];
-    size_t count;
+    size_t count = 0;
     if (stream->is_closed)
         return false;
     if (!has_body && body_bytes < 0 && !is_bodiless && !stream->is_head_request)

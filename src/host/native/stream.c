@@ -567,6 +567,13 @@ bool stream_takes_body(const struct stream *stream)
     return stream->state == STREAM_ANSWER && stream->upstream && upstream_unsent(stream->upstream) < UPSTREAM_BODY_HIGH;
 }
 
+struct slice stream_body_space(struct stream *stream, size_t wanted)
+{
+    if (stream->is_streamed || stream->state != STREAM_BODY)
+        return (struct slice){NULL, 0};
+    return exchange_body_space(stream->exchange, wanted);
+}
+
 void stream_body(struct stream *stream, struct slice piece, bool is_end)
 {
     stream->body_bytes += piece.len;

@@ -53,6 +53,9 @@ struct stream *stream_open(struct client *client, struct front *front, size_t li
 void stream_start(struct stream *stream, enum exchange_want want);
 // Whether body bytes may be given now; if not, the client stops reading until front_resume.
 bool stream_takes_body(const struct stream *stream);
+// Memory to read the next body bytes into without a copy, when the body is held; {NULL, 0} when they are to be read
+// elsewhere. What was put there is given to stream_body before anything else happens to the stream.
+struct slice stream_body_space(struct stream *stream, size_t wanted);
 void stream_body(struct stream *stream, struct slice piece, bool is_end);
 // The request can't be completed: malformed body, time limit.
 void stream_fail(struct stream *stream, enum error_code error);
