@@ -30,7 +30,7 @@ packages_of() { # group
     case $1 in
     build) echo gcc libc6-dev make cmake ninja-build pkg-config curl libuv1-dev libc-ares-dev libssl-dev libyaml-dev \
         libpcre2-dev libllhttp-dev libnghttp2-dev ;;
-    test) echo git libcmocka-dev libyyjson-dev python3-venv openssl curl ;;
+    test) echo git libcmocka-dev libyyjson-dev python3-venv openssl curl slowhttptest ;;
     check) echo git clang clang-tidy "libclang-rt-$clang_version-dev" cppcheck binutils python3-venv libcmocka-dev ;;
     bench) echo nginx haproxy wrk python3 util-linux libyyjson-dev ;;
     *) echo "setup: unknown group '$1' (build, test, check, bench)" >&2; exit 2 ;;

@@ -463,7 +463,12 @@ static const struct field client_http_timeouts[] = {
     {.name = "requestReceivedTimeout", .type = FIELD_DURATION, .absent = "none", .doc = "Whole request received."},
     {.name = "requestHeadersReceivedTimeout", .type = FIELD_DURATION, .absent = "10s", .doc = "Head received."},
     {.name = "idleTimeout", .type = FIELD_DURATION, .absent = "75s", .doc = "Between requests of a connection."},
-    {.name = "streamIdleTimeout", .type = FIELD_DURATION, .absent = "5m", .doc = "Silence within a request."},
+    {.name = "streamIdleTimeout",
+     .type = FIELD_DURATION,
+     .absent = "5m",
+     .doc = "Silence within a request. Of a body that does not come on, and of an answer that is not read, at most 30 "
+            "s and "
+            "60 s."},
     END_OF_FIELDS,
 };
 

@@ -157,6 +157,13 @@ struct config_traffic resolve_traffic(struct resolver *resolver, const struct re
 
 #define MIB ((size_t)1 << 20)
 
+// S11's limit, or the policy's silence within a request where that is shorter.
+static int64_t within_idle(const struct node *http, int64_t limit_ms)
+{
+    int64_t idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 0);
+    return idle_ms > 0 && idle_ms < limit_ms ? idle_ms : limit_ms;
+}
+
 struct config_client resolve_client(const struct resource *policy)
 {
     const struct node *spec = policy ? policy->spec : NULL;
@@ -171,11 +178,11 @@ struct config_client resolve_client(const struct resource *policy)
         .header_count = 100,
         .target_bytes = (size_t)8 << 10,
         .head_timeout_ms = node_get_ms(http, SLICE("requestHeadersReceivedTimeout"), 10000),
-        .body_idle_timeout_ms = 30000,
+        .body_idle_timeout_ms = within_idle(http, 30000),
         .keep_alive_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 75000),
         .h2_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 300000),
         .stream_idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 300000),
-        .send_timeout_ms = 60000,
+        .send_timeout_ms = within_idle(http, 60000),
         .request_timeout_ms = node_get_ms(http, SLICE("requestReceivedTimeout"), 0),
         .tls_handshake_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("tlsHandshakeTimeout"), 10000),
         .max_connections = (uint32_t)node_get_i64(node_get(connection, SLICE("connectionLimit")), SLICE("value"), 0),

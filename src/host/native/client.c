@@ -184,8 +184,10 @@ static size_t unsent(const struct front *front)
 
 static bool queue_parts(struct client *client, const struct slice *parts, size_t count, size_t skip)
 {
-    if (client->unsent.len == 0)
+    if (client->unsent.len == 0) {
         client->send_since_us = loop_now_us();
+        client->send_progress = 0;
+    }
     for (size_t i = 0; i < count; i++) {
         size_t cut = skip < parts[i].len ? skip : parts[i].len;
         skip -= cut;
@@ -419,6 +421,7 @@ static void begin_stream(struct client *client, const struct h1_request *request
     client->has_spoken = true;
     client->state = client->reader.is_complete ? CLIENT_ANSWER : CLIENT_BODY;
     client->since_us = loop_now_us();
+    client->body_progress = 0;
     open_stream(client, request, error);
 }
 
@@ -499,6 +502,15 @@ static size_t take_head(struct client *client, const char *bytes, size_t len)
     return len;
 }
 
+// A body that is passed on as it comes may trickle, like the conversation that it may be; one that we wait for may not.
+static void note_body_progress(struct client *client, size_t bytes)
+{
+    uint64_t progress = (uint64_t)client->body_progress + bytes;
+    client->body_progress = (uint32_t)(progress < CLIENT_BODY_STEP ? progress : 0);
+    if (progress >= CLIENT_BODY_STEP || client->stream->is_streamed)
+        client->since_us = loop_now_us();
+}
+
 static size_t take_body(struct client *client, char *bytes, size_t len)
 {
     struct slice body;
@@ -508,11 +520,11 @@ static size_t take_body(struct client *client, char *bytes, size_t len)
         return 0;
     }
     client->is_paused = false;
-    client->since_us = loop_now_us();
     if (h1_read_body(&client->reader, bytes, len, &body, &used) == H1_FAILED) {
         stream_fail(client->stream, client->reader.error);
         return len;
     }
+    note_body_progress(client, body.len);
     if (client->reader.is_complete)
         client->state = CLIENT_ANSWER;
     if (body.len || client->reader.is_complete)
@@ -630,6 +642,14 @@ static void on_readable(struct client *client)
         client_close(client);
 }
 
+static void note_send_progress(struct client *client, size_t bytes)
+{
+    uint64_t progress = (uint64_t)client->send_progress + bytes;
+    client->send_progress = (uint32_t)(progress < CLIENT_SEND_STEP ? progress : 0);
+    if (progress >= CLIENT_SEND_STEP)
+        client->send_since_us = loop_now_us();
+}
+
 static void on_writable(struct client *client)
 {
     struct slice part = buf_slice(&client->unsent);
@@ -640,7 +660,7 @@ static void on_writable(struct client *client)
     }
     if (sent > 0) {
         buf_drop_front(&client->unsent, (size_t)sent);
-        client->send_since_us = loop_now_us();
+        note_send_progress(client, (size_t)sent);
     }
     if (client->unsent.len == 0) {
         buf_fini(&client->unsent);
@@ -805,6 +825,7 @@ static void on_deadline(struct deadline *deadline, int64_t now_us)
     struct client *client = LIST_OWNER(deadline, struct client, deadline);
     if (send_deadline_us(client) <= now_us) {
         counter_add(&client->worker->counters.client_timeouts, 1);
+        net_drop_unsent(client->io.fd); // the client has shown how it would take it
         close_with(client, END_SEND_TIMEOUT);
         return;
     }

@@ -10,6 +10,11 @@
 
 #define CLIENT_HELD_BYTES 65536 // unread bytes kept behind a request under way, before reading pauses
 
+// What counts as progress against the time limits: a byte now and then is how a slow attack looks. Who is slower than
+// this is not served (a body that comes to its end is, whatever its size).
+#define CLIENT_BODY_STEP 1024 // of a body that is held until it is whole
+#define CLIENT_SEND_STEP 4096 // of what the client lets us send
+
 enum client_state {
     CLIENT_IDLE,   // between requests, no byte of the next one has come
     CLIENT_HEAD,   // a head is coming
@@ -44,9 +49,11 @@ struct client {
     bool wants_continue;     // 100 (Continue) is to be sent when the exchange wants the body
     bool is_cut;             // the last answer ended before its end: no close_notify follows it
     bool is_upstream_paused; // the unsent rest went over the high mark
-    int64_t since_us;        // of the state: idle since, head began, last body byte, linger began
+    int64_t since_us;        // of the state: idle since, head began, last progress of the body, linger began
     int64_t request_since_us;
-    int64_t send_since_us; // last progress of sending, while there is something unsent
+    int64_t send_since_us;  // last progress of sending, while there is something unsent
+    uint32_t body_progress; // bytes since since_us: at CLIENT_BODY_STEP that is moved on
+    uint32_t send_progress; // the same of send_since_us and CLIENT_SEND_STEP
     uint64_t lingered_bytes;
     int64_t answer_left;                // bytes of a content-length answer still owed; -1: not counted
     const struct config_client *limits; // of the generation that the present request began with

@@ -61,6 +61,8 @@ static void set_option(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof value);
 }
 
+#define NOT_SENT_BYTES 131072
+
 int net_listen(const struct net_address *address, bool is_any)
 {
     int fd = socket(address->at.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -68,7 +70,9 @@ int net_listen(const struct net_address *address, bool is_any)
         return -1;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); // accepted sockets inherit it
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); // accepted sockets inherit it, and what follows:
+    // What the peer's window has no room for stays here, where it is counted, and not in megabytes of kernel memory.
+    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_BYTES);
     if (address->at.any.sa_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_any);
     if (bind(fd, &address->at.any, address->len) == 0 && listen(fd, 4096) == 0)
@@ -121,6 +125,12 @@ static ssize_t result_of(ssize_t moved)
     if (moved >= 0)
         return moved;
     return errno == EAGAIN || errno == EINTR ? NET_AGAIN : NET_FAILED;
+}
+
+void net_drop_unsent(int fd)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 ssize_t net_read(int fd, void *bytes, size_t len)

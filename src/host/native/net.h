@@ -33,6 +33,10 @@ int net_connect(const struct net_address *address, bool *ret_done);
 int net_connect_result(int fd);
 void net_local_address(int fd, struct net_address *ret_address);
 
+// From now on closing the socket drops what it has not sent, with a reset, instead of leaving it to the kernel to send
+// for as long as the peer cares to take.
+void net_drop_unsent(int fd);
+
 // Results of the calls that move bytes.
 #define NET_AGAIN (-1)  // nothing now
 #define NET_FAILED (-2) // the connection is broken; errno is set
