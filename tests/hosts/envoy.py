@@ -27,13 +27,13 @@ def binary():
 class Envoy(Native):
     """The same face as Native has."""
 
-    def __init__(self, config, *options, workers=1, env=None):
+    def __init__(self, config, *options, workers=1, env=None, bootstrap=None):
         self.bootstrap = pathlib.Path(config).with_suffix(".envoy.json")
         written = subprocess.run([str(weir()), "envoy", str(config), "--address", "127.0.0.1", "--admin-port", "0", *options],
                                  capture_output=True, env={**os.environ, **(env or {})})
         if written.returncode != 0:
             raise RuntimeError("weir envoy failed:\n" + written.stderr.decode())
-        self.bootstrap.write_bytes(written.stdout)
+        self.bootstrap.write_bytes(bootstrap.encode() if bootstrap else written.stdout)
         self.process = subprocess.Popen(
             [binary(), "-c", str(self.bootstrap), "--concurrency", str(workers), "--disable-hot-restart", "--base-id",
              str(next(base_ids)), "--file-flush-interval-msec", "20", "--drain-time-s", "1"],

@@ -110,3 +110,53 @@ def test_what_is_refused_stays_out(tmp_path, mock):
     done = subprocess.run([str(vectors.weir()), "envoy", str(file), "--xds-dir", str(folder)], capture_output=True)
     assert done.returncode == 2
     assert not list(folder.iterdir())
+
+
+def by_headers(bootstrap, settings):
+    """The configuration as Envoy Gateway would have it: routes of its own, the module in the listener position alone."""
+    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"][0]["typed_config"]["filter_config"]["value"] = json.dumps(settings)
+    host = manager["route_config"]["virtual_hosts"][0]
+    host.pop("typed_per_filter_config")
+    cluster = next(iter(host.pop("matcher")["matcher_tree"]["exact_match_map"]["map"]))
+
+    def route(status, *headers):
+        answer = {"direct_response": {"status": status, "body": {"inline_string": "%d" % status}}} if status else {"route": {"cluster": cluster}}
+        return {"match": {"prefix": "/", "headers": [{"name": name, "string_match": {"exact": value}} for name, value in headers]}, **answer}
+    # The pin's route stands last, as Envoy Gateway may order it.
+    host["routes"] = [route(None, ("x-ai-eg-model", "demo"), ("x-plain", "1")), route(201, ("x-ai-eg-model", "demo")), route(202, ("x-ai-eg-backend", "pin")), route(203)]
+    for one in bootstrap["static_resources"]["clusters"]:
+        for options in one["typed_extension_protocol_options"].values():
+            options.pop("http_filters")
+    return bootstrap
+
+
+def post(port, body, headers=()):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json", **dict(headers)})
+    response = connection.getresponse()
+    return response.status, response.read(), response
+
+
+@pytest.mark.parametrize("pinned, expected", [("clear", 202), ("keep", 201)])
+def test_lifting_alone_for_routes_of_others(tmp_path, mock, pinned, expected):
+    port = vectors.free_port()
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
+    file = tmp_path / "weir.yaml"
+    file.write_text(text)
+    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
+    bootstrap = by_headers(json.loads(written.stdout), {"forward": "headers", "pinned": pinned, "config": text})
+    envoy = Envoy(file, bootstrap=json.dumps(bootstrap))
+    try:
+        assert post(port, {"model": "demo", "messages": []})[0] == 201
+        assert post(port, {"model": "demo", "backend": "pin", "messages": []})[0] == expected
+        assert post(port, {"model": "other", "messages": []})[0] == 203
+        status, body, _ = post(port, {"messages": []})
+        assert status == 400 and json.loads(body)["error"]["param"] == "model"
+        # A client's own x-ai-eg-model is not believed, and the body goes on as it was sent.
+        status, body, _ = post(port, {"model": "demo", "messages": ["x" * 300000]}, {"x-plain": "1", "x-ai-eg-model": "other", "x-mock-echo": "1"})
+        seen = json.loads(body)
+        assert status == 200 and json.loads(seen["body"])["messages"] == ["x" * 300000]
+        assert ["x-ai-eg-model", "demo"] in seen["headers"]
+    finally:
+        assert envoy.stop() == 0
