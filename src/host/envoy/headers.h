@@ -28,8 +28,8 @@ struct header_map {
 };
 
 // False without memory.
-bool headers_read(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
-                  struct header_map *ret_map);
+bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, struct arena *arena,
+                  struct header_map *map);
 
 // Makes the map's fields those of `wanted`, and no others but pseudo-fields: what is there already stays untouched, so that
 // an unchanged head costs no call. `keeps_framing` leaves content-length and transfer-encoding as they are; they are taken

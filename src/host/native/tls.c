@@ -19,12 +19,14 @@ void tls_set_basics(SSL_CTX *ssl)
     SSL_CTX_set_read_ahead(ssl, 1); // one read a record instead of two
 }
 
-// Texts of the configuration end with a NUL in the config's arena; these are copied to be sure.
-static bool with_text(SSL_CTX *ssl, struct slice text, const char *preset, int (*set)(SSL_CTX *ssl, const char *list))
+// The text, or else the preset, as the NUL-terminated list that OpenSSL takes (its macros cast const away).
+static bool with_text(SSL_CTX *ssl, struct slice text, const char *preset, int (*set)(SSL_CTX *ssl, char *list))
 {
     char list[1024];
+    if (!text.len && !preset)
+        return true;
     if (!text.len)
-        return !preset || set(ssl, preset) == 1;
+        text = slice_make(preset, strlen(preset));
     if (text.len >= sizeof list)
         return false;
     memcpy(list, text.ptr, text.len);
@@ -32,12 +34,17 @@ static bool with_text(SSL_CTX *ssl, struct slice text, const char *preset, int (
     return set(ssl, list) == 1;
 }
 
-static int set_groups(SSL_CTX *ssl, const char *list)
+static int set_ciphers(SSL_CTX *ssl, char *list)
+{
+    return SSL_CTX_set_cipher_list(ssl, list);
+}
+
+static int set_groups(SSL_CTX *ssl, char *list)
 {
     return (int)SSL_CTX_set1_groups_list(ssl, list);
 }
 
-static int set_signature_algorithms(SSL_CTX *ssl, const char *list)
+static int set_signature_algorithms(SSL_CTX *ssl, char *list)
 {
     return (int)SSL_CTX_set1_sigalgs_list(ssl, list);
 }
@@ -51,7 +58,7 @@ const char *tls_set_choice(SSL_CTX *ssl, const struct config_tls_choice *choice,
     if (SSL_CTX_set_min_proto_version(ssl, min_version) != 1 ||
         SSL_CTX_set_max_proto_version(ssl, choice->max_version) != 1)
         why = "the TLS version is not supported";
-    else if (!with_text(ssl, choice->ciphers.text, ciphers, SSL_CTX_set_cipher_list))
+    else if (!with_text(ssl, choice->ciphers.text, ciphers, set_ciphers))
         why = "ciphers: OpenSSL knows none of these; its names look like ECDHE-RSA-AES128-GCM-SHA256";
     else if (!with_text(ssl, choice->curves.text, curves, set_groups))
         why = "ecdhCurves: OpenSSL does not know one of these; its names look like X25519, P-256";

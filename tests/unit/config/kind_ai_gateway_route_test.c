@@ -114,7 +114,8 @@ static void test_mutations(void **state)
              "bodyMutation: {set: [{path: a.b, value: '1'}], remove: [c]}}"),
          NULL},
         {REF("{name: b, headerMutation: {set: [{name: ':path', value: b}]}}"), NULL}, // left alone, with a warning
-        {REF("{name: b, headerMutation: {set: [{name: ':a', value: b}, {name: ': a', value: b}]}}"), "must be a header name"},
+        {REF("{name: b, headerMutation: {set: [{name: ':a', value: b}, {name: ': a', value: b}]}}"),
+         "must be a header name"},
         {REF("{name: b, headerMutation: {set: [{name: a, value: ''}]}}"), "value: must not be empty"},
         {REF("{name: b, headerMutation: {set: [{name: a, value: \"b\\nc\"}]}}"), "without control bytes"},
         {REF("{name: b, headerMutation: {set: [{name: a, value: ' b'}]}}"), "without blanks at the ends"},
