@@ -545,6 +545,27 @@ static const struct field http1_fields[] = {
     END_OF_FIELDS,
 };
 
+static const struct field client_http2_fields[] = {
+    {.name = "maxConcurrentStreams",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = INT32_MAX,
+     .absent = "100",
+     .doc = "Requests at once on a connection."},
+    {.name = "initialStreamWindowSize",
+     .type = FIELD_QUANTITY,
+     .absent = "64Ki",
+     .doc = "Body bytes that a request may send ahead."},
+    {.name = "initialConnectionWindowSize",
+     .type = FIELD_QUANTITY,
+     .absent = "1Mi",
+     .doc = "The same for a connection as a whole."},
+    IGNORED("onInvalidMessage", "a malformed request ends its stream, a broken connection the connection",
+            "Without effect."),
+    REFUSED("connectionKeepalive", "pinging clients is not done: idleTimeout ends idle connections", "PING."),
+    END_OF_FIELDS,
+};
+
 static const struct field client_crl[] = {
     {.name = "refs",
      .type = FIELD_LIST,
@@ -673,7 +694,7 @@ static const struct field client_policy_spec[] = {
     REFUSED("grpc", "gRPC settings are not done yet", "gRPC."),
     REFUSED("healthCheck", "the admin port answers /health and /ready", "A path for health checks."),
     IGNORED("tcpKeepalive", "time limits find dead connections", "TCP keep-alive."),
-    IGNORED("http2", "there is no HTTP/2 towards clients yet", "HTTP/2 settings."),
+    {.name = "http2", .type = FIELD_OBJECT, .fields = client_http2_fields, .doc = "HTTP/2."},
     IGNORED("scheme", "backends are spoken to in HTTP/1.1, which has no :scheme", ":scheme."),
     END_OF_FIELDS,
 };

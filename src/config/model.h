@@ -251,7 +251,10 @@ struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 
     int64_t head_timeout_ms;
     int64_t body_idle_timeout_ms;
     int64_t keep_alive_idle_ms;
-    int64_t h2_idle_ms; // the same for HTTP/2, once a request was served
+    int64_t h2_idle_ms;  // the same for HTTP/2, once a request was served
+    uint32_t h2_streams; // at once on a connection
+    uint32_t h2_stream_window;
+    uint32_t h2_connection_window;
     int64_t stream_idle_ms;
     int64_t send_timeout_ms;
     int64_t request_timeout_ms; // whole request received; 0: none

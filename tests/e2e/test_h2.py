@@ -487,7 +487,8 @@ kind: ClientTrafficPolicy
 metadata: {name: times, namespace: default}
 spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: quickstart}]
-  timeout: {http: {requestReceivedTimeout: 1s, idleTimeout: 1s}}
+  timeout: {http: {requestHeadersReceivedTimeout: 1s, requestReceivedTimeout: 2s, idleTimeout: 1s}}
+  http2: {maxConcurrentStreams: 7, initialStreamWindowSize: 128Ki}
 """
 
 
@@ -496,10 +497,15 @@ def test_slow_requests_and_idle_connections_end(tmp_path, mock):
     try:
         idle = Http2(port)
         assert idle.ask(LIST).status == 200
+        assert idle.h2.remote_settings.max_concurrent_streams == 7
+        assert idle.h2.remote_settings.initial_window_size == 128 << 10
+        trickle = Http2(port)
+        trickle.raw(frame(HEADERS, 0, 1, b"\x82"))  # and nothing behind it
         slow = Http2(port)
         stream = slow.request(POST, b'{"model":', end=False)
         assert slow.finish(stream).status == 408
         assert idle.ends() == 0
+        assert trickle.ends() == CALM
         slow.close()
     finally:
         assert native.stop() == 0

@@ -13,6 +13,7 @@ import time
 
 import certificates as make
 import pytest
+from http2 import Http2
 import vectors
 from native import Native
 
@@ -253,6 +254,8 @@ def test_alpn(serve, pki):
     with server.connect("localhost") as connection:
         assert connection.selected_alpn_protocol() is None
         assert server.ask(connection, "localhost")[0] == 200
+    with server.connect("localhost", alpn=["http/1.1", "h2"]) as connection:
+        assert connection.selected_alpn_protocol() == "h2"
     assert "NO APPLICATION PROTOCOL" in fails(server.connect, "localhost", alpn=["acme-tls/1"]).upper()
 
 
@@ -266,6 +269,18 @@ def test_chosen_versions(serve, pki):
     server = serve(more=secret("default", pki, "default") + policy("p", "{minVersion: '1.3', ecdhCurves: [P-256]}"))
     assert b"Cipher is (NONE)" in server.s_client("-tls1_2").stdout
     assert b"Server Temp Key: ECDH, prime256v1" in server.s_client("-tls1_3").stdout
+
+
+def test_http2(serve):
+    server = serve()
+    context = server.context()
+    context.set_alpn_protocols(["h2"])
+    client = Http2(server.port, context=context)
+    for _ in range(3):
+        answer = client.ask([(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "localhost")])
+        got = json.loads(answer.body)
+        assert answer.status == 200 and len(got["pad"]) == 100000 and got["headers"]["x-forwarded-proto"] == "https"
+    client.close()
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])

@@ -26,8 +26,8 @@ struct h2 *h2_new(struct client *client, const struct config_client *limits)
     struct h2_shared *shared = &client->worker->h2;
     struct h2 *h2 = calloc(1, sizeof *h2);
     nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->h2_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->h2_stream_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes},
     };
     if (!h2)
@@ -47,7 +47,8 @@ struct h2 *h2_new(struct client *client, const struct config_client *limits)
         return NULL;
     }
     if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]) != 0 ||
-        nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, H2_CONNECTION_WINDOW) != 0) {
+        nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
+                                              (int32_t)limits->h2_connection_window) != 0) {
         h2_free(h2, END_DRAINED);
         return NULL;
     }

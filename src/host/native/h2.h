@@ -15,9 +15,6 @@
 
 #include <nghttp2/nghttp2.h>
 
-#define H2_STREAMS_MAX 100 // S11
-#define H2_STREAM_WINDOW 65536
-#define H2_CONNECTION_WINDOW (1 << 20)
 #define H2_FINISHED_KEPT 64 // closed streams that are remembered to tell what must not come any more
 
 struct client;
@@ -67,8 +64,10 @@ struct h2_stream {
     size_t queue_at;     // sent of it
     int64_t answer_left; // bytes of a content-length still owed; -1: not counted
     int64_t begun_us;
-    int64_t received_us; // the last body byte
-    int64_t sent_us;     // last progress of sending
+    int64_t received_us;   // the last body byte
+    size_t received_bytes; // since then, less than CLIENT_BODY_STEP
+    size_t progress_bytes; // sent since sent_us, less than CLIENT_SEND_STEP
+    int64_t sent_us;       // last progress of sending
     int64_t body_idle_us;
     int64_t send_timeout_us;
     int64_t request_until_us;

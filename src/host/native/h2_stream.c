@@ -37,7 +37,7 @@ static struct h2_stream *new_stream(struct h2 *h2, int32_t id)
     stream->send_timeout_us = h2->limits.send_timeout_ms * 1000;
     stream->request_until_us =
         h2->limits.request_timeout_ms > 0 ? h2->head_since_us + h2->limits.request_timeout_ms * 1000 : DEADLINE_NONE;
-    buf_init(&stream->held, H2_STREAM_WINDOW);
+    buf_init(&stream->held, h2->limits.h2_stream_window);
     buf_init(&stream->queue, QUEUE_CEILING);
     deadline_init(&stream->deadline, on_deadline);
     list_init(&stream->touched_node);
@@ -126,9 +126,28 @@ void h2_stream_linger(struct h2_stream *stream)
     arm(stream);
 }
 
+// As in HTTP/1.1: a byte now and then is no progress, except of a body that is passed on as it comes.
+static void note_received(struct h2_stream *stream, size_t len)
+{
+    stream->received_bytes += len;
+    if (stream->received_bytes < CLIENT_BODY_STEP && !(stream->stream && stream->stream->is_streamed))
+        return;
+    stream->received_bytes = 0;
+    stream->received_us = loop_now_us();
+}
+
+static void note_sent(struct h2_stream *stream, size_t len)
+{
+    stream->progress_bytes += len;
+    if (stream->progress_bytes < CLIENT_SEND_STEP)
+        return;
+    stream->progress_bytes = 0;
+    stream->sent_us = loop_now_us();
+}
+
 void h2_stream_data(struct h2_stream *stream, struct slice piece)
 {
-    stream->received_us = loop_now_us();
+    note_received(stream, piece.len);
     if (!stream->stream || stream->is_end_given) { // answered already: nobody wants it
         consume(stream, piece.len);
         throw_away(stream, piece.len);
@@ -149,7 +168,7 @@ static void feed(struct h2_stream *stream)
     if (stream->is_end_given || !takes_body(stream) || (len == 0 && !is_end))
         return;
     struct buf held = stream->held;
-    buf_init(&stream->held, H2_STREAM_WINDOW);
+    buf_init(&stream->held, held.max);
     stream->is_end_given = is_end;
     stream->received_us = loop_now_us();
     consume(stream, len);
@@ -271,8 +290,10 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
         bytes += pieces[i].len;
     if (!keeps_length(stream, bytes, is_end))
         return false;
-    if (bytes && queued(stream) == 0)
+    if (bytes && queued(stream) == 0) {
         stream->sent_us = loop_now_us();
+        stream->progress_bytes = 0;
+    }
     for (size_t i = 0; i < count && bytes; i++)
         if (!buf_append(&stream->queue, pieces[i]))
             return false;
@@ -313,7 +334,7 @@ bool h2_stream_take(struct h2_stream *stream, size_t len, struct buf *out)
     if (!buf_append(out, slice_sub(buf_slice(&stream->queue), stream->queue_at, len)))
         return false;
     stream->queue_at += len;
-    stream->sent_us = loop_now_us();
+    note_sent(stream, len);
     if (stream->queue_at == stream->queue.len) {
         stream->queue_at = 0;
         buf_reset(&stream->queue);

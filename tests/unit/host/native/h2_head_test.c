@@ -1,0 +1,200 @@
+#include "host/native/h2_head.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const struct h1_limits limits = {61440, 100, 8192};
+
+static void add(struct h2_head *head, const char *name, const char *value)
+{
+    assert_true(h2_head_field(head, slice_from_cstr(name), slice_from_cstr(value)));
+}
+
+static void begin(struct h2_head *head, const char *method, const char *path)
+{
+    h2_head_begin(head, &limits);
+    add(head, ":method", method);
+    add(head, ":scheme", "http");
+    add(head, ":authority", "api.example:8080");
+    add(head, ":path", path);
+}
+
+static enum error_code finish(struct h2_head *head, bool is_end, struct h1_request *request)
+{
+    static struct h1_spans spans;
+    return h2_head_request(head, is_end, &spans, request);
+}
+
+static void assert_slice(struct slice actual, const char *expected)
+{
+    assert_int_equal(actual.len, strlen(expected));
+    assert_memory_equal(actual.ptr, expected, actual.len);
+}
+
+static void test_a_request(void **state)
+{
+    struct h2_head head;
+    struct h1_request request;
+    (void)state;
+    h2_head_init(&head);
+    begin(&head, "POST", "/v1/chat?a=b");
+    add(&head, "content-type", "application/json");
+    add(&head, "content-length", "12");
+    assert_int_equal(finish(&head, false, &request), ERROR_NONE);
+    assert_slice(request.head.method, "POST");
+    assert_slice(request.head.target, "/v1/chat?a=b");
+    assert_slice(request.head.authority, "api.example:8080");
+    assert_int_equal(request.head.version, HTTP_2);
+    assert_int_equal(request.head.fields.count, 2);
+    assert_int_equal(request.content_length, 12);
+    begin(&head, "POST", "/");
+    assert_int_equal(finish(&head, false, &request), ERROR_NONE);
+    assert_int_equal(request.content_length, -1);
+    begin(&head, "GET", "/");
+    assert_int_equal(finish(&head, true, &request), ERROR_NONE);
+    assert_int_equal(request.content_length, 0);
+    h2_head_fini(&head);
+}
+
+static void test_crumbs(void **state)
+{
+    struct h2_head head;
+    struct h1_request request;
+    (void)state;
+    h2_head_init(&head);
+    begin(&head, "GET", "/");
+    add(&head, "cookie", "a=1");
+    add(&head, "x", "y");
+    add(&head, "cookie", "b=2");
+    add(&head, "cookie", "c=3");
+    assert_int_equal(finish(&head, true, &request), ERROR_NONE);
+    assert_int_equal(request.head.fields.count, 2);
+    assert_slice(fields_value(&request.head.fields, SLICE("cookie")), "a=1; b=2; c=3");
+    assert_slice(fields_value(&request.head.fields, SLICE("x")), "y");
+    h2_head_fini(&head);
+}
+
+static void test_targets(void **state)
+{
+    static const struct {
+        const char *method, *path;
+        enum error_code error;
+    } cases[] = {
+        {"OPTIONS", "*", ERROR_NONE},
+        {"GET", "*", ERROR_MALFORMED_HEAD},
+        {"GET", "", ERROR_MALFORMED_HEAD},
+        {"GET", "v1", ERROR_MALFORMED_HEAD},
+        {"GET", "http://a/", ERROR_MALFORMED_HEAD},
+        {"GET", "/a b", ERROR_MALFORMED_HEAD},
+        {"GET", "/a\tb", ERROR_MALFORMED_HEAD},
+        {"GET", "/a#b", ERROR_MALFORMED_HEAD},
+        {"GET", "/a\x7f", ERROR_MALFORMED_HEAD},
+        {"CONNECT", "/", ERROR_METHOD_NOT_ALLOWED},
+        {"BREW", "/", ERROR_MALFORMED_HEAD},
+        {"get", "/", ERROR_MALFORMED_HEAD},
+        {"PRI", "*", ERROR_MALFORMED_HEAD},
+    };
+    struct h2_head head;
+    struct h1_request request;
+    (void)state;
+    h2_head_init(&head);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(&head, cases[i].method, cases[i].path);
+        assert_int_equal(finish(&head, true, &request), cases[i].error);
+    }
+    h2_head_fini(&head);
+}
+
+static void test_hosts(void **state)
+{
+    struct h2_head head;
+    struct h1_request request;
+    (void)state;
+    h2_head_init(&head);
+    begin(&head, "GET", "/");
+    add(&head, "host", "API.example:8080");
+    assert_int_equal(finish(&head, true, &request), ERROR_NONE);
+    assert_int_equal(request.head.fields.count, 0);
+    add(&head, "host", "API.example:8080");
+    assert_int_equal(finish(&head, true, &request), ERROR_MALFORMED_HEAD);
+    begin(&head, "GET", "/");
+    add(&head, "host", "api.example");
+    assert_int_equal(finish(&head, true, &request), ERROR_MALFORMED_HEAD);
+    h2_head_begin(&head, &limits);
+    add(&head, ":method", "GET");
+    add(&head, ":path", "/");
+    add(&head, "host", "only.example");
+    assert_int_equal(finish(&head, true, &request), ERROR_NONE);
+    assert_slice(request.head.authority, "only.example");
+    h2_head_fini(&head);
+}
+
+static void test_limits(void **state)
+{
+    struct h2_head head;
+    struct h1_request request;
+    char *large = malloc(70001);
+    (void)state;
+    memset(large, 'a', 70000);
+    large[70000] = 0;
+    h2_head_init(&head);
+    begin(&head, "GET", "/");
+    add(&head, "x", large);
+    assert_int_equal(finish(&head, true, &request), ERROR_HEAD_TOO_LARGE);
+    begin(&head, "GET", "/");
+    for (int i = 0; i < 99; i++) // with :authority, which HTTP/1.1 counts as a field
+        add(&head, "x", "y");
+    assert_int_equal(finish(&head, true, &request), ERROR_NONE);
+    add(&head, "x", "y");
+    assert_int_equal(finish(&head, true, &request), ERROR_HEAD_TOO_LARGE);
+    large[0] = '/';
+    begin(&head, "GET", large);
+    assert_int_equal(finish(&head, true, &request), ERROR_TARGET_TOO_LONG);
+    bool is_bearable = true;
+    begin(&head, "GET", "/");
+    for (int i = 0; i < 20 && is_bearable; i++)
+        is_bearable = h2_head_field(&head, SLICE("x"), slice_make(large, 70000));
+    assert_false(is_bearable);
+    assert_true(head.bytes.len <= limits.head_bytes);
+    h2_head_trim(&head);
+    h2_head_fini(&head);
+    free(large);
+}
+
+static void test_expectations_and_lengths(void **state)
+{
+    struct h2_head head;
+    struct h1_request request;
+    (void)state;
+    h2_head_init(&head);
+    begin(&head, "POST", "/");
+    add(&head, "expect", "100-continue");
+    assert_int_equal(finish(&head, false, &request), ERROR_NONE);
+    assert_true(request.expects_continue);
+    begin(&head, "POST", "/");
+    add(&head, "expect", "more");
+    assert_int_equal(finish(&head, false, &request), ERROR_EXPECTATION);
+    assert_slice(request.head.target, "/");
+    begin(&head, "POST", "/");
+    add(&head, "content-length", "1x");
+    assert_int_equal(finish(&head, false, &request), ERROR_MALFORMED_HEAD);
+    begin(&head, "POST", "/");
+    add(&head, "content-length", "1");
+    add(&head, "content-length", "1");
+    assert_int_equal(finish(&head, false, &request), ERROR_MALFORMED_HEAD);
+    h2_head_fini(&head);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_request), cmocka_unit_test(test_crumbs),
+        cmocka_unit_test(test_targets),   cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_expectations_and_lengths),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
