@@ -2,6 +2,8 @@
 // one scan of a body looks for (S1).
 #include "exchange/compiled.h"
 
+#include "usage/reader.h"
+
 static const struct slice read_names[NAME_FIRST_ROOT] = {
     [NAME_MODEL] = SLICE_INIT("model"),
     [NAME_BACKEND] = SLICE_INIT("backend"),
@@ -153,5 +155,6 @@ bool snapshot_compile_routes(struct snapshot *snapshot, struct findings *finding
         is_whole = compile_route(&snapshot->routes[i], &config->routes[i], &names, findings) && is_whole;
     snapshot->names = json_names_new(&snapshot->arena, names.items, names.count);
     snapshot->name_count = names.count;
-    return is_whole && snapshot->names;
+    snapshot->usage_names = usage_reader_names(&snapshot->arena);
+    return is_whole && snapshot->names && snapshot->usage_names;
 }

@@ -62,6 +62,7 @@ struct snapshot {
     struct compiled_route *routes; // as config.routes
     const struct json_names *names;
     size_t name_count;
+    const struct json_names *usage_names; // of the events that usage is read off
     // Header names, other than x-aigw-*, that some policy takes a credential from: never forwarded to anybody.
     struct slice *override_names;
     size_t override_count;

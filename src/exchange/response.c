@@ -73,7 +73,8 @@ static bool prepare_body(struct attempt *a, bool has_body)
     bool is_read = x->wants_usage && is_success(a->head.status) && x->endpoint->usage != USAGE_SHAPE_NONE &&
                    (a->is_event_stream || media_type_is_json(type));
     if (is_read)
-        a->reader = usage_reader_new(&x->arena, x->endpoint->usage, a->is_event_stream);
+        a->reader =
+            usage_reader_new(&x->arena, x->endpoint->usage, a->is_event_stream ? x->snapshot->usage_names : NULL);
     return !is_read || a->reader;
 }
 

@@ -2,7 +2,6 @@
 // are looked into that can tell something.
 #include "usage/reader.h"
 
-#include "json/json.h"
 #include "usage/capture.h"
 #include "usage/fields.h"
 
@@ -29,7 +28,13 @@ struct usage_reader { // in the attempt's arena
     struct capture capture;         // of a JSON body
 };
 
-struct usage_reader *usage_reader_new(struct arena *arena, enum usage_shape shape, bool is_stream)
+const struct json_names *usage_reader_names(struct arena *arena)
+{
+    return json_names_new(arena, wanted_names, WANTED_COUNT);
+}
+
+struct usage_reader *usage_reader_new(struct arena *arena, enum usage_shape shape,
+                                      const struct json_names *stream_names)
 {
     struct usage_reader *reader = ARENA_NEW(arena, struct usage_reader);
     if (!reader)
@@ -37,11 +42,8 @@ struct usage_reader *usage_reader_new(struct arena *arena, enum usage_shape shap
     reader->shape = shape;
     // A body's wanted members are the first three names; `choices` and `response` matter in streams only.
     capture_init(&reader->capture, wanted_names, WANTED_CHOICES, HELD_BYTES_MAX);
-    if (is_stream && shape != USAGE_SHAPE_NONE) {
-        reader->names = json_names_new(arena, wanted_names, WANTED_COUNT);
-        if (!reader->names)
-            return NULL;
-    }
+    if (shape != USAGE_SHAPE_NONE)
+        reader->names = stream_names;
     return reader;
 }
 

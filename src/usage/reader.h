@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "http/sse.h"
+#include "json/json.h"
 #include "usage/usage.h"
 
 // Where the figures stand (endpoints-and-translators.md 2.2, 5.1-5.6).
@@ -18,8 +19,11 @@ enum usage_shape {
 
 struct usage_reader; // lives in the arena given at begin
 
-// `is_stream`: the body is SSE. NULL without memory.
-struct usage_reader *usage_reader_new(struct arena *arena, enum usage_shape shape, bool is_stream);
+// The member names that readers of streams look for: made once and shared by all of them. NULL without memory.
+const struct json_names *usage_reader_names(struct arena *arena);
+// `stream_names`: of usage_reader_names when the body is SSE, and lives as long; NULL for a JSON body. NULL without memory.
+struct usage_reader *usage_reader_new(struct arena *arena, enum usage_shape shape,
+                                      const struct json_names *stream_names);
 // A whole SSE event (the exchange frames the stream once, for all who look at it).
 // Gives true when the event is a usage-only chunk of chat or completions: `choices` is empty and `usage` an object.
 bool usage_reader_event(struct usage_reader *reader, const struct sse_event *event);

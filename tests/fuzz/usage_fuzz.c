@@ -12,7 +12,7 @@
 
 static struct usage_reader *read_in_steps(struct arena *arena, enum usage_shape shape, struct slice text, size_t step)
 {
-    struct usage_reader *reader = usage_reader_new(arena, shape, false);
+    struct usage_reader *reader = usage_reader_new(arena, shape, NULL);
     REQUIRE(reader);
     for (; text.len; text = slice_from(text, step))
         usage_reader_piece(reader, slice_sub(text, 0, step), false);
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct usage *one = usage_reader_usage(whole), *other = usage_reader_usage(cut);
     REQUIRE(one->is_set == other->is_set && memcmp(one->tokens, other->tokens, sizeof one->tokens) == 0);
     REQUIRE(slice_eq(usage_reader_model(whole), usage_reader_model(cut)));
-    struct usage_reader *stream = usage_reader_new(&arena, shape, true);
+    struct usage_reader *stream = usage_reader_new(&arena, shape, usage_reader_names(&arena));
     struct sse_event event = {.data = text, .has_data = true};
     (void)usage_reader_event(stream, &event);
     usage_reader_fini(whole);

@@ -85,7 +85,7 @@ static void check_split(size_t index, size_t first, size_t step)
     struct arena arena;
     struct slice rest = slice_from_cstr(bodies[index].body);
     arena_init(&arena, 4096, 65536);
-    struct usage_reader *reader = usage_reader_new(&arena, bodies[index].shape, false);
+    struct usage_reader *reader = usage_reader_new(&arena, bodies[index].shape, NULL);
     assert_non_null(reader);
     usage_reader_piece(reader, slice_sub(rest, 0, first), false);
     for (rest = slice_from(rest, first); rest.len; rest = slice_from(rest, step)) {
@@ -125,7 +125,7 @@ static void test_large_members_are_passed_over(void **state)
         buf_append_byte(&body, 'x');
     buf_printf(&body, "\",\"prompt_tokens\":5},\"model\":\"n\"}");
     for (int is_whole = 0; is_whole < 2; is_whole++) {
-        struct usage_reader *reader = usage_reader_new(&arena, USAGE_SHAPE_CHAT, false);
+        struct usage_reader *reader = usage_reader_new(&arena, USAGE_SHAPE_CHAT, NULL);
         for (size_t at = 0; at < body.len; at += is_whole ? body.len : 1000)
             usage_reader_piece(reader, slice_sub(buf_slice(&body), at, is_whole ? body.len : 1000), false);
         usage_reader_piece(reader, (struct slice){NULL, 0}, true);
@@ -147,7 +147,7 @@ static void check_events(enum usage_shape shape, const struct event_case *events
 {
     struct arena arena;
     arena_init(&arena, 4096, 65536);
-    struct usage_reader *reader = usage_reader_new(&arena, shape, true);
+    struct usage_reader *reader = usage_reader_new(&arena, shape, usage_reader_names(&arena));
     assert_non_null(reader);
     for (size_t i = 0; i < count; i++) {
         struct sse_event event = {.data = slice_from_cstr(events[i].data), .has_data = events[i].data != NULL};
