@@ -141,7 +141,7 @@ bool resolve_datum(struct resolver *resolver, const struct resource *resource, s
         *ret_value = value;
         return true;
     }
-    if (datum || !resource->has_errors)
+    if (!resource->has_errors) // such as a variable that is not set, which was said already
         finding_error(resolver->findings, mark,
                       SLICE_FMT " " SLICE_FMT "/" SLICE_FMT " has %s entry \"" SLICE_FMT "\"; %s",
                       SLICE_ARG(resource->kind_name), SLICE_ARG(resource->namespace_), SLICE_ARG(resource->name),

@@ -30,6 +30,14 @@ def test_ten_mistakes_are_ten_findings():
     assert len(errors) == 10, run.stdout
 
 
+def test_an_unset_variable_is_one_finding(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text((EXAMPLES / "quickstart.yaml").read_text().replace("${MOCK_API_KEY:=not-a-real-key}", "${WEIR_NO_SUCH_VARIABLE}"))
+    run = weir("check", file)
+    assert run.returncode == 2
+    assert len(re.findall(r": error: ", run.stdout)) == 1 and "${WEIR_NO_SUCH_VARIABLE}" in run.stdout, run.stdout
+
+
 def test_check_for_machines():
     run = weir("check", "--json", HERE / "ten_mistakes.yaml")
     assert run.returncode == 2
