@@ -12,6 +12,7 @@ static const struct kind *const kinds[KIND_COUNT] = {
     [KIND_BACKEND_TRAFFIC_POLICY] = &kind_backend_traffic_policy,
     [KIND_CLIENT_TRAFFIC_POLICY] = &kind_client_traffic_policy,
     [KIND_HTTP_ROUTE] = &kind_http_route,
+    [KIND_TLS_ROUTE] = &kind_tls_route,
     [KIND_ENVOY_PROXY] = &kind_envoy_proxy,
     [KIND_GATEWAY_CONFIG] = &kind_gateway_config,
     [KIND_REFERENCE_GRANT] = &kind_reference_grant,

@@ -88,9 +88,11 @@ static const struct field route_kinds[] = {
 // An AIGatewayRoute attaches as the HTTPRoute that Envoy AI Gateway would make of it.
 static void rule_route_kind(struct check *check, const struct node *kind)
 {
-    if (node_has(kind, "kind") && !(node_is(kind, "kind", "HTTPRoute") && node_is(kind, "group", GROUP_GATEWAY)))
-        check_error(check, kind,
-                    "allowedRoutes.kinds: only HTTPRoute can be served (it stands for AIGatewayRoute too)");
+    bool is_served = node_is(kind, "kind", "HTTPRoute") || node_is(kind, "kind", "TLSRoute");
+    if (node_has(kind, "kind") && !(is_served && node_is(kind, "group", GROUP_GATEWAY)))
+        check_error(
+            check, kind,
+            "allowedRoutes.kinds: only HTTPRoute (it stands for AIGatewayRoute too) and TLSRoute can be served");
 }
 
 static const struct field allowed_routes[] = {
@@ -106,7 +108,7 @@ static const struct field allowed_routes[] = {
 };
 
 static const char *const protocols[] = {"HTTP", "HTTPS", "TLS", "TCP", "UDP", NULL};
-static const char *const served_protocols[] = {"HTTP", "HTTPS", NULL};
+static const char *const served_protocols[] = {"HTTP", "HTTPS", "TLS", NULL};
 static const char *const tls_modes[] = {"Terminate", "Passthrough", NULL};
 
 static const struct field listener_tls[] = {
@@ -114,7 +116,8 @@ static const struct field listener_tls[] = {
      .type = FIELD_STRING,
      .values = tls_modes,
      .preset = "Terminate",
-     .doc = "Terminate: Weir shows the certificate and reads the requests."},
+     .doc =
+         "Terminate (HTTPS): Weir shows the certificate and reads the requests. Passthrough (TLS): the backend does."},
     {.name = "certificateRefs",
      .type = FIELD_LIST,
      .item = FIELD_OBJECT,
@@ -149,9 +152,12 @@ static const struct field listener_fields[] = {
      .is_required = true,
      .values = protocols,
      .served = served_protocols,
-     .words = "use HTTP or HTTPS",
-     .doc = "HTTP or HTTPS; the others are refused until they are done."},
-    {.name = "tls", .type = FIELD_OBJECT, .fields = listener_tls, .doc = "TLS towards clients; with protocol HTTPS."},
+     .words = "use HTTP, HTTPS or TLS",
+     .doc = "HTTP, HTTPS, or TLS for TLSRoutes; the others are refused until they are done."},
+    {.name = "tls",
+     .type = FIELD_OBJECT,
+     .fields = listener_tls,
+     .doc = "TLS towards clients; with protocols HTTPS and TLS."},
     {.name = "allowedRoutes", .type = FIELD_OBJECT, .fields = allowed_routes, .doc = "Routes that may attach."},
     END_OF_FIELDS,
 };
@@ -167,11 +173,25 @@ static void rule_listener(struct check *check, const struct node *listener)
         check_error(check, tls ? tls : listener, "a listener of protocol HTTPS needs tls.certificateRefs");
     if (is_https && node_is(tls, "mode", "Passthrough"))
         check_error(check, node_get(tls, SLICE("mode")), "tls mode must be Terminate for protocol HTTPS");
+    bool is_tls = node_is(listener, "protocol", "TLS");
+    if (is_tls && !node_is(tls, "mode", "Passthrough"))
+        check_error(check, tls ? tls : listener,
+                    "a listener of protocol TLS needs tls.mode Passthrough: ending TLS without HTTP is not done");
+    if (is_tls && node_count(node_get(tls, SLICE("certificateRefs"))))
+        check_error(check, node_get(tls, SLICE("certificateRefs")),
+                    "with tls.mode Passthrough the backend shows its certificate; take certificateRefs out");
+    const struct node *kinds = node_path(listener, SLICE("allowedRoutes.kinds"));
+    for (const struct node *kind = node_first(kinds); kind; kind = kind->next)
+        if (node_has(listener, "protocol") && node_has(kind, "kind") && node_is(kind, "kind", "TLSRoute") != is_tls)
+            check_error(check, kind, "this kind of route does not go with the listener's protocol");
 }
 
 static bool is_same_listener(const struct node *a, const struct node *b)
 {
-    static const char *const parts[] = {"port", "protocol", "hostname"};
+    // HTTPS and TLS are told apart by the name alone, so that they count as one.
+    static const char *const parts[] = {"port", "hostname"};
+    if (node_is(a, "protocol", "HTTP") != node_is(b, "protocol", "HTTP"))
+        return false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct slice name = slice_from_cstr(parts[i]);
         if (!slice_eq(node_get_text(a, name), node_get_text(b, name)))

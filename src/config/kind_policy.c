@@ -453,7 +453,10 @@ static const struct field client_connection[] = {
 };
 
 static const struct field client_tcp_timeouts[] = {
-    IGNORED("idleTimeout", "Weir has no plain TCP listeners", "Without effect."),
+    {.name = "idleTimeout",
+     .type = FIELD_DURATION,
+     .absent = "1h",
+     .doc = "Silence on a connection of a TLSRoute; 0s: no limit."},
     {.name = "tlsHandshakeTimeout", .type = FIELD_DURATION, .absent = "10s", .doc = "TLS handshake done."},
     IGNORED("connectionInspectionTimeout", "tlsHandshakeTimeout holds from the first byte on", "Without effect."),
     END_OF_FIELDS,

@@ -259,6 +259,7 @@ struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 
     int64_t send_timeout_ms;
     int64_t request_timeout_ms; // whole request received; 0: none
     int64_t tls_handshake_ms;   // ClientHello and handshake
+    int64_t tcp_idle_ms;        // of connections that are passed on; 0: none
     uint32_t max_connections;   // 0: none
     bool is_keep_alive_off;
 };
@@ -329,7 +330,7 @@ struct config_rule {
     int64_t models_created_s; // Unix time
 };
 
-enum config_route_kind { ROUTE_AI, ROUTE_HTTP };
+enum config_route_kind { ROUTE_AI, ROUTE_HTTP, ROUTE_TLS };
 
 struct config_route {
     enum config_route_kind kind;

@@ -128,7 +128,8 @@ static void read_backend(struct resolver *resolver, const struct resource *resou
     backend->host = host_to_send(backend);
     if (resource->has_errors)
         return;
-    check_plain_443(resolver, resource, backend);
+    if (!resolver->is_passthrough)
+        check_plain_443(resolver, resource, backend);
     check_tls_name(resolver, resource, backend);
 }
 

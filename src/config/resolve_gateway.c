@@ -71,6 +71,23 @@ static const struct resource *client_policy(struct resolver *resolver, const str
     return own ? own : policy_for(&resolver->client, resolver->arena, "Gateway", gateway, SLICE(""));
 }
 
+#define NO_TLS_WORDS                                                                                                   \
+    "clientValidation does not hold on listener \"" SLICE_FMT "\", where Weir ends no TLS: use protocol HTTPS"
+
+// Who asks for certificates of clients must not believe that they are asked for where there is no TLS of Weir's.
+static void check_validation(struct resolver *resolver, const struct resource *gateway,
+                             const struct config_listener *listener, const struct resource *policy)
+{
+    const struct node *validation = policy ? node_path(policy->spec, SLICE("tls.clientValidation")) : NULL;
+    bool is_own = policy_for(&resolver->client, resolver->arena, "Gateway", gateway, listener->name) == policy;
+    if (!validation || listener->protocol == LISTENER_HTTPS)
+        return;
+    if (is_own)
+        finding_error(resolver->findings, node_mark(validation), NO_TLS_WORDS, SLICE_ARG(listener->name));
+    else
+        finding_warn(resolver->findings, node_mark(validation), NO_TLS_WORDS, SLICE_ARG(listener->name));
+}
+
 static void add_listener(struct resolver *resolver, const struct resource *gateway, const struct node *node,
                          const struct resource *proxy, const struct resource *gateway_config)
 {
@@ -93,7 +110,10 @@ static void add_listener(struct resolver *resolver, const struct resource *gatew
     if (slice_eq(node_get_text(node, SLICE("protocol")), SLICE("HTTPS"))) {
         listener->protocol = LISTENER_HTTPS;
         listener->tls = resolve_server_tls(resolver, gateway, node, policy);
+    } else if (slice_eq(node_get_text(node, SLICE("protocol")), SLICE("TLS"))) {
+        listener->protocol = LISTENER_PASSTHROUGH;
     }
+    check_validation(resolver, gateway, listener, policy);
     if (proxy)
         resolve_logs(resolver, proxy, listener);
     check_port(resolver, listener);

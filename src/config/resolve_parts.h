@@ -24,6 +24,7 @@ struct resolver {
     struct map tls;                  // BackendTLSPolicy
     struct map backends;             // "kind/namespace/name" -> struct config_backend
     struct listener_source *sources; // beside config->listeners
+    bool is_passthrough;             // what is read now speaks TLS itself
     bool has_failed;                 // memory was refused
 };
 

@@ -101,6 +101,7 @@ static bool takes_namespace(const struct resolver *resolver, size_t id, struct s
 // How far a parentRef came with the listeners of its Gateway.
 struct progress {
     size_t named;   // by sectionName and port
+    size_t spoken;  // of these, by protocol
     size_t allowed; // of these, by namespace
     size_t joined;  // of these, by hostname
 };
@@ -114,6 +115,8 @@ static void tell_unattached(struct resolver *resolver, const struct node *ref, c
     const char *why = "none of the route's hostnames is one of its listeners'; mend the hostnames of one of the two";
     if (progress->named == 0)
         why = "it has no listener of that sectionName and port; mend the parentRef";
+    else if (progress->spoken == 0)
+        why = "its listeners are of another protocol: TLSRoutes attach to TLS, all others to HTTP and HTTPS";
     else if (progress->allowed == 0)
         why = "its listeners take no routes of this namespace; set allowedRoutes.namespaces.from: All there";
     finding_error(resolver->findings, node_mark(at),
@@ -136,12 +139,16 @@ static void attach_to(struct attachment *attachment, const struct node *ref)
     const struct resource *gateway = NULL;
     if (kind.len == 0 || slice_eq(kind, SLICE("Gateway"))) // another kind: said already
         gateway = resolve_find(resolver, KIND_GATEWAY, &reference);
-    struct progress progress = {0, 0, 0};
+    struct progress progress = {0, 0, 0, 0};
+    bool is_tls = attachment->route->kind == KIND_TLS_ROUTE;
     for (size_t id = 0; gateway && id < resolver->config->listener_count; id++) {
         const struct config_listener *listener = &resolver->config->listeners[id];
         if (resolver->sources[id].gateway != gateway || !is_named(listener, ref))
             continue;
         progress.named++;
+        if (is_tls != (listener->protocol == LISTENER_PASSTHROUGH))
+            continue;
+        progress.spoken++;
         if (!takes_namespace(resolver, id, attachment->route->namespace_))
             continue;
         progress.allowed++;
@@ -202,7 +209,9 @@ static struct config_text *read_hostnames(struct resolver *resolver, const struc
 static void build_route(struct resolver *resolver, const struct variant *variant, struct config_route *route)
 {
     const struct resource *resource = variant->resource;
-    *route = (struct config_route){.kind = resource->kind == KIND_HTTP_ROUTE ? ROUTE_HTTP : ROUTE_AI,
+    *route = (struct config_route){.kind = resource->kind == KIND_TLS_ROUTE    ? ROUTE_TLS
+                                           : resource->kind == KIND_HTTP_ROUTE ? ROUTE_HTTP
+                                                                               : ROUTE_AI,
                                    .namespace_ = resource->namespace_,
                                    .name = resource->name,
                                    .mark = resource->mark,
@@ -212,7 +221,9 @@ static void build_route(struct resolver *resolver, const struct variant *variant
     route->hostnames = read_hostnames(resolver, node_get(resource->spec, SLICE("hostnames")), &route->hostname_count);
     if (route->kind == ROUTE_AI)
         resolve_costs(resolver, resource, variant->gateway_config, route);
+    resolver->is_passthrough = route->kind == ROUTE_TLS;
     resolve_rules(resolver, resource, variant->traffic, route);
+    resolver->is_passthrough = false;
 }
 
 static void add_to_listeners(struct resolver *resolver, const struct variant *variant, struct config_route *route)
@@ -264,7 +275,8 @@ void resolve_routes(struct resolver *resolver)
     struct variants variants = {NULL, 0, 0};
     for (size_t i = 0; i < resolver->docs->count && !resolver->has_failed; i++) {
         const struct resource *resource = resolver->docs->items[i];
-        if (resource->kind != KIND_AI_GATEWAY_ROUTE && resource->kind != KIND_HTTP_ROUTE)
+        if (resource->kind != KIND_AI_GATEWAY_ROUTE && resource->kind != KIND_HTTP_ROUTE &&
+            resource->kind != KIND_TLS_ROUTE)
             continue;
         check_name(resolver, resource);
         attach_route(resolver, resource, &variants);

@@ -195,6 +195,7 @@ struct config_client resolve_client(const struct resource *policy)
         .stream_idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 300000),
         .send_timeout_ms = within_idle(http, 60000),
         .request_timeout_ms = node_get_ms(http, SLICE("requestReceivedTimeout"), 0),
+        .tcp_idle_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("idleTimeout"), 3600000),
         .tls_handshake_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("tlsHandshakeTimeout"), 10000),
         .max_connections = (uint32_t)node_get_i64(node_get(connection, SLICE("connectionLimit")), SLICE("value"), 0),
     };

@@ -44,7 +44,6 @@ static const struct {
     {"InferencePool", "pools of inference servers are not done yet: use an AIServiceBackend with its Backend"},
     {"InferenceModel", "pools of inference servers are not done yet: use an AIServiceBackend with its Backend"},
     {"InferenceObjective", "pools of inference servers are not done yet: use an AIServiceBackend with its Backend"},
-    {"TLSRoute", "routes of TLS connections are not done"},
     {"TCPRoute", "routes of TCP connections are not done"},
     {"UDPRoute", "routes of UDP are not done"},
     {"GRPCRoute", "routes of gRPC are not done yet"},

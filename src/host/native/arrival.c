@@ -3,6 +3,7 @@
 
 #include "host/native/client.h"
 #include "host/native/client_hello.h"
+#include "host/native/passthrough.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -117,12 +118,27 @@ static void shake(struct arrival *arrival)
 
 // ---- the ClientHello ----------------------------------------------------------------------------------------------
 
+// The backend ends TLS itself: it gets the ClientHello as it came.
+static void pass_on(struct arrival *arrival, const struct config_listener *listener, struct slice server_name)
+{
+    int fd = arrival->io.fd;
+    struct buf hello = arrival->hello;
+    arrival->hello = (struct buf){.ptr = NULL};
+    leave(arrival);
+    loop_io_release(&arrival->io, on_closed);
+    passthrough_begin(arrival->listener, fd, listener, server_name, &hello);
+}
+
 static void choose(struct arrival *arrival, struct slice server_name)
 {
     const struct generation *generation = arrival->worker->generation;
     struct counters *counters = &arrival->worker->counters;
     const struct config_listener *listener =
         generation_find_name(generation, arrival->listener->port->number, server_name);
+    if (listener && listener->protocol == LISTENER_PASSTHROUGH) {
+        pass_on(arrival, listener, server_name);
+        return;
+    }
     if (!listener || !generation->servers[listener->id]) {
         refuse(arrival, ALERT_UNRECOGNIZED_NAME, &counters->tls_unknown_names);
         return;

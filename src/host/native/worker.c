@@ -5,6 +5,7 @@
 
 #include "host/native/arrival.h"
 #include "host/native/client.h"
+#include "host/native/passthrough.h"
 #include "host/native/pool.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ void worker_deadline(struct worker *worker, struct deadline *deadline, int64_t a
 static void close_all(struct worker *worker)
 {
     arrival_end_all(worker);
+    passthrough_end_all(worker);
     while (!list_is_empty(&worker->clients))
         client_close(LIST_OWNER(worker->clients.next, struct client, node));
 }
@@ -333,6 +335,7 @@ struct worker *worker_new(unsigned index, const struct server_options *options, 
     worker->spans = malloc(sizeof *worker->spans);
     list_init(&worker->clients);
     list_init(&worker->arrivals);
+    list_init(&worker->splices);
     list_init(&worker->all_pools);
     buf_init(&worker->head, HEAD_MAX);
     buf_init(&worker->log_line, LOG_LINE_MAX);

@@ -75,6 +75,7 @@ struct worker {
     size_t connection_count;
     struct list clients;
     struct list arrivals; // connections whose TLS handshake is not done yet
+    struct list splices;  // connections that are passed on unread
 
     struct dns *dns;
     struct logsink *logsink; // of the process
