@@ -256,15 +256,7 @@ def test_a_large_body_passes_the_windows(gateway):
     text = "x" * 3_000_000
     body = json.dumps({"model": "demo", "messages": [{"role": "user", "content": text}]}).encode()
     stream = client.request(POST, None, end=False)
-    sent = 0
-    while sent < len(body):
-        room = min(client.h2.local_flow_control_window(stream), client.h2.max_outbound_frame_size, len(body) - sent)
-        if room == 0:
-            client.read()
-            continue
-        client.h2.send_data(stream, body[sent:sent + room], end_stream=sent + room == len(body))
-        client.flush()
-        sent += room
+    client.upload(stream, body)
     assert client.finish(stream).status == 200
     assert len(front.attempts[0].body) == len(body) + len("-small")
     client.close()

@@ -1,20 +1,23 @@
 """The vectors of tests/vectors over real sockets: `weir run`, or Envoy with the module (--host envoy), between a raw client
-and scripted backends.
+and scripted backends. With WEIR_HTTP=2 the client speaks HTTP/2.
 
 One process serves the cases of a file, until one lets a backend fail: a running Weir remembers that. What sockets can't show is skipped, with its reason: a fixed random number,
 and a backend that refuses one connection and accepts the next.
 """
 import itertools
+import os
 
 import pytest
 
 import client
 import envoy_differences
+import http2
 import vectors
 from envoy import Envoy
 from native import Native
 from upstream import Upstreams
 
+IS_HTTP2 = os.environ.get("WEIR_HTTP") == "2"
 marks = itertools.count(1)
 
 
@@ -119,8 +122,19 @@ def compare_log(expected, line, differences):
         differences.append("no access-log line")
         return
     for name, value in expected.items():
+        if IS_HTTP2 and isinstance(value, str):
+            value = value.replace("HTTP/1.1", "HTTP/2")
         if line.get(name) != value:
             differences.append(f"log: {name} is {line.get(name)!r}, expected {value!r}")
+
+
+def speak(port, sent, body, extra):
+    if not IS_HTTP2:
+        return client.send(port, sent, body, extra)
+    response = http2.send(port, sent, body, extra)
+    if response is None:
+        pytest.skip("only HTTP/1 can say this")
+    return response
 
 
 @pytest.mark.parametrize("path, vector, case", cases())
@@ -142,7 +156,7 @@ def test_vector(path, vector, case, hosts, host_name, request):
         sent = case["request"]
         mark = next((line.split(":", 1)[1].strip() for line in sent.get("headers", []) if line.lower().startswith("user-agent:")), None)
         extra = [] if mark else [f"user-agent: case-{next(marks)};"]
-        response = client.send(host.config.port(case.get("listener")), sent, vectors.body_of(sent), extra)
+        response = speak(host.config.port(case.get("listener")), sent, vectors.body_of(sent), extra)
     finally:
         for backend in refused:
             host.upstreams.open(backend)

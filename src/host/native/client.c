@@ -357,7 +357,7 @@ static void done(struct front *front, bool is_cut)
 
 static void refuse(struct client *client, enum error_code error)
 {
-    struct refusal refusal;
+    struct refusal refusal = {0};
     refusal_make(&refusal, client->worker, error);
     client->is_keep_alive = false;
     client->is_head_request = false;

@@ -208,7 +208,7 @@ enum error_code h2_head_request(struct h2_head *head, bool is_end, struct h1_spa
     if (head->error != ERROR_NONE)
         return head->error;
     struct request_head *request = &ret_request->head;
-    if (head->bytes.len == 0 || !list_fields(head, spans))
+    if (!head->bytes.ptr || !list_fields(head, spans))
         return ERROR_OVERLOADED;
     request->method = value_of(head, &head->method);
     request->target = value_of(head, &head->target);

@@ -49,7 +49,7 @@ static struct h2_stream *new_stream(struct h2 *h2, int32_t id)
 
 static void refuse(struct h2_stream *stream, enum error_code error)
 {
-    struct refusal refusal;
+    struct refusal refusal = {0};
     refusal_make(&refusal, stream->h2->worker, error);
     if (front_head(&stream->front, &refusal.head, true, (int64_t)refusal.body.len))
         front_send(&stream->front, &refusal.body, 1, true);

@@ -4,6 +4,7 @@ import ssl
 import struct
 import time
 
+import client
 import h2.config
 import h2.connection
 import h2.events
@@ -73,6 +74,22 @@ class Http2:
             self.h2.send_data(stream, body, end_stream=end)
         self.flush()
         return stream
+
+    def upload(self, stream, body, sizes=()):
+        """A body in pieces of these sizes and then as large as the windows allow; ends early when the answer does."""
+        at, sizes, answer = 0, list(sizes), self.answer(stream)
+        while not answer.is_ended and answer.reset is None:
+            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size, len(body) - at)
+            if room == 0 and at < len(body):
+                if not self.read():
+                    return
+                continue
+            size = min(room, sizes.pop(0)) if sizes else room
+            self.h2.send_data(stream, body[at:at + size], end_stream=at + size == len(body))
+            self.flush()
+            at += size
+            if at == len(body):
+                return
 
     def read(self):
         """One read of the socket, its events taken in; False when the connection is closed."""
@@ -145,3 +162,27 @@ class Http2:
 
     def close(self):
         self.socket.close()
+
+
+HTTP1_ONLY = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
+
+
+def send(port, request, body, extra_headers=(), timeout=20):
+    """A case's request over HTTP/2, as client.send does it over HTTP/1.1; None where only HTTP/1 can say it."""
+    fields = [line.split(":", 1) for line in [*request.get("headers", []), *extra_headers]]
+    fields = [(name.strip().lower(), value.strip()) for name, value in fields]
+    if request.get("version", "1.1") != "1.1" or any(name in HTTP1_ONLY for name, _ in fields):
+        return None
+    method = request.get("method", "GET" if body is None else "POST")
+    if body is not None and not request.get("pieces"):
+        fields.append(("content-length", str(len(body))))
+    connection = Http2(port, timeout)
+    try:
+        stream = connection.request(head(method, request.get("path", "/v1/chat/completions"), *fields,
+                                         authority=request.get("authority", "localhost")), end=body is None)
+        if body is not None:
+            connection.upload(stream, body, [size for size in request.get("pieces") or [] if size])
+        answer = connection.finish(stream)
+        return client.Response(answer.status, answer.fields, answer.body, answer.is_ended)
+    finally:
+        connection.close()
