@@ -13,6 +13,8 @@ if(CMOCKA_FOUND)
     if(name MATCHES "^cli_")
       target_compile_definitions(${name} PRIVATE WEIR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
       target_link_libraries(${name} PRIVATE weir_commands)
+    elseif(name MATCHES "^host_envoy_") # with a stand-in for Envoy
+      target_link_libraries(${name} PRIVATE weir_envoy_objects)
     elseif(TARGET weir_hosts)
       target_link_libraries(${name} PRIVATE weir_hosts)
     endif()

@@ -1,0 +1,333 @@
+// As much of Envoy as the module calls: one stream with its header maps and bodies, its metadata and the endpoint that was
+// picked. Included by one test program. Values are copied, and what was lent before a setting call is overwritten, so that
+// a use of bytes whose life has ended shows.
+#ifndef WEIR_TESTS_FAKE_ENVOY_H
+#define WEIR_TESTS_FAKE_ENVOY_H
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "host/envoy/headers.h"
+
+#define FAKE_MAX 64
+
+struct fake_text {
+    char *ptr;
+    size_t len;
+};
+
+struct fake_field {
+    struct fake_text name;
+    struct fake_text value;
+};
+
+struct fake_metadata {
+    char key[64];
+    double number;
+    char text[256];
+};
+
+struct envoy_filter { // all filters of the stream are this one
+    struct fake_field fields[4][FAKE_MAX];
+    size_t counts[4];
+    struct buf bodies[4];
+    struct fake_metadata metadata[FAKE_MAX];
+    size_t metadata_count;
+    const char *ref; // of the endpoint that was picked
+    const void *route_settings;
+    uint32_t sent_status; // 0: nothing was sent
+    struct buf sent_body;
+    char sent_details[128];
+    bool is_route_cleared;
+    bool is_reset;
+    uint32_t scheduled;
+};
+
+static struct fake_text fake_copy(const char *ptr, size_t len)
+{
+    struct fake_text text = {malloc(len ? len : 1), len};
+    if (len)
+        memcpy(text.ptr, ptr, len);
+    return text;
+}
+
+static void fake_drop(struct fake_text *text)
+{
+    if (text->len)
+        memset(text->ptr, '#', text->len);
+    free(text->ptr);
+}
+
+static void fake_remove(struct envoy_filter *fake, int map, struct slice name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fake->counts[map]; i++) {
+        struct fake_field *field = &fake->fields[map][i];
+        if (slice_eq(slice_make(field->name.ptr, field->name.len), name)) {
+            fake_drop(&field->name);
+            fake_drop(&field->value);
+        } else {
+            fake->fields[map][kept++] = *field;
+        }
+    }
+    fake->counts[map] = kept;
+}
+
+static void fake_add(struct envoy_filter *fake, int map, struct slice name, struct slice value)
+{
+    struct fake_field *field = &fake->fields[map][fake->counts[map]++];
+    field->name = fake_copy(name.ptr, name.len);
+    field->value = fake_copy(value.ptr, value.len);
+}
+
+static struct slice fake_value(const struct envoy_filter *fake, int map, struct slice name)
+{
+    for (size_t i = 0; i < fake->counts[map]; i++) {
+        const struct fake_field *field = &fake->fields[map][i];
+        if (slice_eq(slice_make(field->name.ptr, field->name.len), name))
+            return slice_make(field->value.ptr, field->value.len);
+    }
+    return (struct slice){NULL, 0};
+}
+
+static const struct fake_metadata *fake_metadata(const struct envoy_filter *fake, const char *key)
+{
+    for (size_t i = 0; i < fake->metadata_count; i++)
+        if (strcmp(fake->metadata[i].key, key) == 0)
+            return &fake->metadata[i];
+    return NULL;
+}
+
+static void fake_init(struct envoy_filter *fake)
+{
+    memset(fake, 0, sizeof *fake);
+    for (int i = 0; i < 4; i++)
+        buf_init(&fake->bodies[i], SIZE_MAX / 2);
+    buf_init(&fake->sent_body, SIZE_MAX / 2);
+}
+
+static void fake_fini(struct envoy_filter *fake)
+{
+    for (int map = 0; map < 4; map++)
+        for (size_t i = 0; i < fake->counts[map]; i++) {
+            fake_drop(&fake->fields[map][i].name);
+            fake_drop(&fake->fields[map][i].value);
+        }
+    for (int i = 0; i < 4; i++)
+        buf_fini(&fake->bodies[i]);
+    buf_fini(&fake->sent_body);
+}
+
+// ---- the callbacks --------------------------------------------------------------------------------------------
+
+void ENVOY_CALL(log)(enum envoy_log_level level, struct envoy_bytes message)
+{
+    (void)level, (void)message;
+}
+
+bool ENVOY_CALL(log_enabled)(enum envoy_log_level level)
+{
+    (void)level;
+    return true;
+}
+
+uint32_t ENVOY_CALL(get_concurrency)(void)
+{
+    return 2;
+}
+
+uint32_t ENVOY_CALL(http_filter_get_worker_index)(struct envoy_filter *fake)
+{
+    (void)fake;
+    return 1;
+}
+
+bool ENVOY_CALL(http_set_header)(struct envoy_filter *fake, enum envoy_header_map map, struct envoy_bytes name,
+                                 struct envoy_bytes value)
+{
+    struct fake_text key = fake_copy(name.ptr, name.len); // may point into what goes
+    struct fake_text text = fake_copy(value.ptr, value.len);
+    fake_remove(fake, (int)map, slice_make(key.ptr, key.len));
+    if (value.ptr)
+        fake_add(fake, (int)map, slice_make(key.ptr, key.len), slice_make(text.ptr, text.len));
+    fake_drop(&key);
+    fake_drop(&text);
+    return true;
+}
+
+bool ENVOY_CALL(http_add_header)(struct envoy_filter *fake, enum envoy_header_map map, struct envoy_bytes name,
+                                 struct envoy_bytes value)
+{
+    fake_add(fake, (int)map, slice_of(name), slice_of(value));
+    return true;
+}
+
+size_t ENVOY_CALL(http_get_headers_size)(struct envoy_filter *fake, enum envoy_header_map map)
+{
+    return fake->counts[map];
+}
+
+bool ENVOY_CALL(http_get_headers)(struct envoy_filter *fake, enum envoy_header_map map, struct envoy_header *headers)
+{
+    for (size_t i = 0; i < fake->counts[map]; i++) {
+        const struct fake_field *field = &fake->fields[map][i];
+        headers[i] = (struct envoy_header){field->name.ptr, field->name.len, field->value.ptr, field->value.len};
+    }
+    return true;
+}
+
+size_t ENVOY_CALL(http_get_body_size)(struct envoy_filter *fake, enum envoy_body body)
+{
+    return fake->bodies[body].len;
+}
+
+// In two slices where there are two bytes.
+size_t ENVOY_CALL(http_get_body_chunks_size)(struct envoy_filter *fake, enum envoy_body body)
+{
+    size_t len = fake->bodies[body].len;
+    return len > 1 ? 2 : len;
+}
+
+bool ENVOY_CALL(http_get_body_chunks)(struct envoy_filter *fake, enum envoy_body body, struct envoy_bytes *chunks)
+{
+    const struct buf *buf = &fake->bodies[body];
+    size_t first = buf->len > 1 ? buf->len / 2 : buf->len;
+    chunks[0] = (struct envoy_bytes){buf->ptr, first};
+    if (buf->len > 1)
+        chunks[1] = (struct envoy_bytes){buf->ptr + first, buf->len - first};
+    return true;
+}
+
+bool ENVOY_CALL(http_append_body)(struct envoy_filter *fake, enum envoy_body body, struct envoy_bytes data)
+{
+    // As Envoy does, earlier bytes stay where they are: tests reserve enough room.
+    return buf_append(&fake->bodies[body], slice_of(data));
+}
+
+bool ENVOY_CALL(http_drain_body)(struct envoy_filter *fake, enum envoy_body body, size_t bytes)
+{
+    buf_drop_front(&fake->bodies[body], bytes);
+    return true;
+}
+
+void ENVOY_CALL(http_set_buffer_limit)(struct envoy_filter *fake, uint64_t bytes)
+{
+    (void)fake, (void)bytes;
+}
+
+void ENVOY_CALL(http_send_response)(struct envoy_filter *fake, uint32_t status, struct envoy_header *headers,
+                                    size_t header_count, struct envoy_bytes body, struct envoy_bytes details)
+{
+    (void)headers, (void)header_count;
+    fake->sent_status = status;
+    buf_append(&fake->sent_body, slice_of(body));
+    memcpy(fake->sent_details, details.ptr, details.len < 127 ? details.len : 127);
+}
+
+void ENVOY_CALL(http_send_response_data)(struct envoy_filter *fake, struct envoy_bytes data, bool is_end)
+{
+    (void)is_end;
+    buf_append(&fake->sent_body, slice_of(data));
+}
+
+void ENVOY_CALL(http_clear_route_cache)(struct envoy_filter *fake)
+{
+    fake->is_route_cleared = true;
+}
+
+const void *ENVOY_CALL(get_most_specific_route_config)(struct envoy_filter *fake)
+{
+    return fake->route_settings;
+}
+
+void ENVOY_CALL(http_filter_reset_stream)(struct envoy_filter *fake, enum envoy_reset_reason reason,
+                                          struct envoy_bytes details)
+{
+    (void)reason, (void)details;
+    fake->is_reset = true;
+}
+
+static struct fake_metadata *fake_metadata_slot(struct envoy_filter *fake, struct envoy_bytes space,
+                                                struct envoy_bytes key)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s:%.*s", (int)space.len, space.ptr, (int)key.len, key.ptr);
+    struct fake_metadata *slot = (struct fake_metadata *)(uintptr_t)fake_metadata(fake, name);
+    if (!slot) {
+        slot = &fake->metadata[fake->metadata_count++];
+        memcpy(slot->key, name, sizeof name);
+    }
+    return slot;
+}
+
+void ENVOY_CALL(http_set_dynamic_metadata_number)(struct envoy_filter *fake, struct envoy_bytes space,
+                                                  struct envoy_bytes key, double value)
+{
+    fake_metadata_slot(fake, space, key)->number = value;
+}
+
+void ENVOY_CALL(http_set_dynamic_metadata_string)(struct envoy_filter *fake, struct envoy_bytes space,
+                                                  struct envoy_bytes key, struct envoy_bytes value)
+{
+    struct fake_metadata *slot = fake_metadata_slot(fake, space, key);
+    snprintf(slot->text, sizeof slot->text, "%.*s", (int)value.len, value.ptr);
+}
+
+bool ENVOY_CALL(http_get_metadata_number)(struct envoy_filter *fake, enum envoy_metadata_source source,
+                                          struct envoy_bytes space, struct envoy_bytes key, double *value)
+{
+    char name[64];
+    (void)source;
+    snprintf(name, sizeof name, "%.*s:%.*s", (int)space.len, space.ptr, (int)key.len, key.ptr);
+    const struct fake_metadata *found = fake_metadata(fake, name);
+    if (found)
+        *value = found->number;
+    return found;
+}
+
+bool ENVOY_CALL(http_get_metadata_string)(struct envoy_filter *fake, enum envoy_metadata_source source,
+                                          struct envoy_bytes space, struct envoy_bytes key, struct envoy_bytes *value)
+{
+    (void)space, (void)key;
+    if (source != ENVOY_METADATA_HOST || !fake->ref)
+        return false;
+    *value = bytes_of(slice_from_cstr(fake->ref));
+    return true;
+}
+
+bool ENVOY_CALL(http_filter_get_attribute_string)(struct envoy_filter *fake, enum envoy_attribute attribute,
+                                                  struct envoy_bytes *value)
+{
+    (void)fake;
+    switch (attribute) {
+    case ENVOY_ATTRIBUTE_PROTOCOL:
+        *value = bytes_of(SLICE("HTTP/1.1"));
+        return true;
+    case ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS:
+        *value = bytes_of(SLICE("10.0.0.1:8080"));
+        return true;
+    case ENVOY_ATTRIBUTE_SOURCE_ADDRESS:
+        *value = bytes_of(SLICE("192.0.2.1:5555"));
+        return true;
+    default:
+        return false;
+    }
+}
+
+struct envoy_scheduler *ENVOY_CALL(http_filter_scheduler_new)(struct envoy_filter *fake)
+{
+    return (struct envoy_scheduler *)fake;
+}
+
+void ENVOY_CALL(http_filter_scheduler_commit)(struct envoy_scheduler *scheduler, uint64_t event)
+{
+    (void)event;
+    ((struct envoy_filter *)scheduler)->scheduled++;
+}
+
+void ENVOY_CALL(http_filter_scheduler_delete)(struct envoy_scheduler *scheduler)
+{
+    (void)scheduler;
+}
+
+#endif

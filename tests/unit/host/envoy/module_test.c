@@ -1,0 +1,378 @@
+// The module by its hooks, as Envoy calls them, with a stand-in for Envoy: what a stream is given and what becomes of it.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+// cmocka wants the headers above.
+#include <cmocka.h>
+
+#include "fake_envoy.h"
+#include "host/envoy/failure.h"
+#include "host/envoy/table.h"
+
+const char *ENVOY_HOOK(program_init)(void);
+const void *ENVOY_HOOK(http_filter_config_new)(struct envoy_filter_config *, struct envoy_bytes, struct envoy_bytes);
+void ENVOY_HOOK(http_filter_config_destroy)(const void *);
+const void *ENVOY_HOOK(http_filter_new)(const void *, struct envoy_filter *);
+void ENVOY_HOOK(http_filter_destroy)(const void *);
+enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *, const void *, bool);
+enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *, const void *, bool);
+enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *, const void *);
+enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *, const void *, bool);
+enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *, const void *, bool);
+enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_filter *, const void *, uint32_t,
+                                                                  struct envoy_bytes, bool);
+void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *, const void *);
+void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *, const void *, uint64_t);
+
+#define DOCUMENT(kind, name, spec)                                                                                     \
+    "{\\\"apiVersion\\\":\\\"" kind "\\\",\\\"metadata\\\":{\\\"name\\\":\\\"" name "\\\"},\\\"spec\\\":" spec         \
+    "}\\n---\\n"
+#define AI "aigateway.envoyproxy.io/v1beta1\\\",\\\"kind\\\":\\\""
+#define GATEWAY "gateway.networking.k8s.io/v1\\\",\\\"kind\\\":\\\""
+#define BACKEND(name, port)                                                                                            \
+    DOCUMENT("gateway.envoyproxy.io/v1alpha1\\\",\\\"kind\\\":\\\"Backend", name,                                      \
+             "{\\\"endpoints\\\":[{\\\"ip\\\":{\\\"address\\\":\\\"10.0.0.1\\\",\\\"port\\\":" port "}}]}")            \
+    DOCUMENT(AI "AIServiceBackend", name,                                                                              \
+             "{\\\"schema\\\":{\\\"name\\\":\\\"OpenAI\\\"},\\\"backendRef\\\":{\\\"group\\\":\\\"gateway.envoyproxy." \
+             "io\\\","                                                                                                 \
+             "\\\"kind\\\":\\\"Backend\\\",\\\"name\\\":\\\"" name "\\\"}}")
+
+static const char settings_text[] = "{\"config\":\"" DOCUMENT(
+    GATEWAY "GatewayClass", "c", "{\\\"controllerName\\\":\\\"gateway.envoyproxy.io/gatewayclass-controller\\\"}")
+    DOCUMENT(GATEWAY "Gateway", "g",
+             "{\\\"gatewayClassName\\\":\\\"c\\\",\\\"listeners\\\":[{\\\"name\\\":\\\"l\\\",\\\"protocol\\\":"
+             "\\\"HTTP\\\",\\\"port\\\":80}]}") BACKEND("a", "1") BACKEND("b", "2")
+        DOCUMENT(
+            AI "AIGatewayRoute", "r",
+            "{\\\"parentRefs\\\":[{\\\"name\\\":\\\"g\\\"}],\\\"llmRequestCosts\\\":[{\\\"metadataKey\\\":"
+            "\\\"total\\\","
+            "\\\"type\\\":\\\"TotalToken\\\"}],\\\"rules\\\":[{\\\"matches\\\":[{\\\"headers\\\":[{\\\"name\\\":"
+            "\\\"x-ai-eg-model\\\",\\\"value\\\":\\\"m\\\"}]}],\\\"backendRefs\\\":[{\\\"name\\\":\\\"a\\\","
+            "\\\"modelNameOverride\\\":\\\"at-a\\\"},{\\\"name\\\":\\\"b\\\",\\\"priority\\\":1,\\\"headerMutation\\\":"
+            "{\\\"set\\\":[{\\\"name\\\":\\\"x-tier\\\",\\\"value\\\":\\\"shared\\\"}]}}]}]}") "\"}";
+
+static const struct slice path = SLICE_INIT("/v1/chat/completions");
+
+struct test {
+    struct envoy_filter fake;
+    const void *settings;
+    const void *upstream_settings;
+    const void *filter;
+};
+
+static const void *settings_of(const char *text)
+{
+    return ENVOY_HOOK(http_filter_config_new)(NULL, bytes_of(SLICE("weir")), bytes_of(slice_from_cstr(text)));
+}
+
+static void begin(struct test *test)
+{
+    fake_init(&test->fake);
+    test->settings = settings_of(settings_text);
+    test->upstream_settings = settings_of("{\"position\":\"upstream\"}");
+    assert_non_null(test->settings);
+    assert_non_null(test->upstream_settings);
+    test->filter = ENVOY_HOOK(http_filter_new)(test->settings, &test->fake);
+    fake_add(&test->fake, 0, SLICE(":method"), SLICE("POST"));
+    fake_add(&test->fake, 0, SLICE(":path"), path);
+    fake_add(&test->fake, 0, SLICE(":authority"), SLICE("api.example.com"));
+    fake_add(&test->fake, 0, SLICE(":scheme"), SLICE("http"));
+    fake_add(&test->fake, 0, SLICE("content-type"), SLICE("application/json"));
+    fake_add(&test->fake, 0, SLICE("x-ai-eg-model"), SLICE("spoofed"));
+    fake_add(&test->fake, 0, SLICE("x-envoy-max-retries"), SLICE("100"));
+}
+
+static void end(struct test *test)
+{
+    ENVOY_HOOK(http_filter_stream_complete)(&test->fake, test->filter);
+    ENVOY_HOOK(http_filter_destroy)(test->filter);
+    ENVOY_HOOK(http_filter_config_destroy)(test->settings);
+    ENVOY_HOOK(http_filter_config_destroy)(test->upstream_settings);
+    fake_fini(&test->fake);
+}
+
+// Room for what is appended, so that earlier bytes don't move (see fake_envoy.h).
+static void frame(struct test *test, enum envoy_body body, struct slice bytes)
+{
+    buf_reset(&test->fake.bodies[body]);
+    buf_reserve(&test->fake.bodies[body], 4096);
+    buf_append(&test->fake.bodies[body], bytes);
+}
+
+static enum envoy_body_status send_body(struct test *test, struct slice bytes, bool is_end)
+{
+    frame(test, ENVOY_RECEIVED_REQUEST_BODY, bytes);
+    return ENVOY_HOOK(http_filter_request_body)(&test->fake, test->filter, is_end);
+}
+
+// A whole request up to the route.
+static void route(struct test *test, struct slice body)
+{
+    assert_int_equal(ENVOY_HOOK(http_filter_request_headers)(&test->fake, test->filter, false), ENVOY_HEADERS_STOP);
+    assert_int_equal(send_body(test, slice_sub(body, 0, 5), false), ENVOY_BODY_STOP_NO_BUFFER);
+    assert_int_equal(test->fake.bodies[ENVOY_RECEIVED_REQUEST_BODY].len, 0);
+    assert_int_equal(send_body(test, slice_from(body, 5), false), ENVOY_BODY_STOP_NO_BUFFER);
+    send_body(test, SLICE(""), true);
+}
+
+// One try at a backend: the filter in the upstream position sees the placeholder.
+static void try(struct test *test, const char *ref)
+{
+    test->fake.ref = ref;
+    const void *filter = ENVOY_HOOK(http_filter_new)(test->upstream_settings, &test->fake);
+    frame(test, ENVOY_RECEIVED_REQUEST_BODY, SLICE("-"));
+    if (ENVOY_HOOK(http_filter_request_headers)(&test->fake, filter, false) == ENVOY_HEADERS_CONTINUE)
+        ENVOY_HOOK(http_filter_request_body)(&test->fake, filter, true);
+    ENVOY_HOOK(http_filter_destroy)(filter);
+}
+
+static void assert_slice(struct slice got, struct slice wanted)
+{
+    if (!slice_eq(got, wanted))
+        fail_msg("got '" SLICE_FMT "', wanted '" SLICE_FMT "'", SLICE_ARG(got), SLICE_ARG(wanted));
+}
+
+static struct slice request(const struct test *test, struct slice name)
+{
+    return fake_value(&test->fake, ENVOY_REQUEST_HEADERS, name);
+}
+
+static void answer(struct test *test, struct slice type, struct slice body, bool is_end)
+{
+    fake_add(&test->fake, 2, SLICE(":status"), SLICE("200"));
+    fake_add(&test->fake, 2, SLICE("content-type"), type);
+    ENVOY_HOOK(http_filter_response_headers)(&test->fake, test->filter, false);
+    frame(test, ENVOY_RECEIVED_RESPONSE_BODY, body);
+    ENVOY_HOOK(http_filter_response_body)(&test->fake, test->filter, is_end);
+}
+
+// ---- tests ----------------------------------------------------------------------------------------------------
+
+static void each_try_is_built_from_the_original(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    route(&test, SLICE("{\"model\":\"m\",\"messages\":[]}"));
+    assert_true(test.fake.is_route_cleared);
+    assert_slice(request(&test, SLICE("x-weir-rule")), SLICE("httproute/default/r/rule/0"));
+    assert_slice(request(&test, SLICE("x-ai-eg-model")), SLICE("m"));
+    assert_null(request(&test, SLICE("x-envoy-max-retries")).ptr);
+    try(&test, "default/a/route/r/rule/0/ref/0");
+    assert_slice(buf_slice(&test.fake.bodies[0]), SLICE("{\"model\":\"at-a\",\"messages\":[]}"));
+    assert_null(request(&test, SLICE("x-weir-rule")).ptr);
+    assert_null(request(&test, SLICE("x-ai-eg-model")).ptr);
+    assert_slice(request(&test, SLICE(":authority")), SLICE("10.0.0.1:8080"));
+    assert_slice(request(&test, SLICE("content-length")), SLICE("30"));
+    try(&test, "default/b/route/r/rule/0/ref/1");
+    assert_slice(buf_slice(&test.fake.bodies[0]), SLICE("{\"model\":\"m\",\"messages\":[]}"));
+    assert_slice(request(&test, SLICE("x-tier")), SLICE("shared"));
+    struct slice body = SLICE("{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}");
+    answer(&test, SLICE("application/json"), body, true);
+    assert_slice(buf_slice(&test.fake.bodies[2]), body);
+    ENVOY_HOOK(http_filter_stream_complete)(&test.fake, test.filter);
+    assert_int_equal(fake_metadata(&test.fake, "io.envoy.ai_gateway:total")->number, 7);
+    assert_string_equal(fake_metadata(&test.fake, "io.envoy.ai_gateway:backend_name")->text,
+                        "default/b/route/r/rule/0/ref/1");
+    // The log sees the request as it was received and lifted.
+    assert_slice(request(&test, SLICE(":authority")), SLICE("api.example.com"));
+    assert_slice(request(&test, SLICE("x-ai-eg-model")), SLICE("m"));
+    end(&test);
+}
+
+static void what_is_refused_is_answered_here(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice body;
+        uint32_t status;
+        const char *details;
+    } cases[] = {
+        {SLICE_INIT("{\"messages\":[]}"), 400, "model_missing"},
+        {SLICE_INIT("{\"model\":\"m\",\"model\":\"m\"}"), 400, "body_member_invalid"},
+        {SLICE_INIT("{\"model\":\"other\"}"), 404, "route_not_found"},
+        {SLICE_INIT("not json at all"), 400, "body_not_json"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct test test;
+        begin(&test);
+        route(&test, cases[i].body);
+        assert_int_equal(test.fake.sent_status, cases[i].status);
+        assert_string_equal(test.fake.sent_details, cases[i].details);
+        assert_false(test.fake.is_route_cleared);
+        end(&test);
+    }
+}
+
+static void a_body_may_end_with_trailers(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    ENVOY_HOOK(http_filter_request_headers)(&test.fake, test.filter, false);
+    send_body(&test, SLICE("{\"model\":\"m\"}"), false);
+    fake_add(&test.fake, 1, SLICE("x-trailer"), SLICE("1"));
+    assert_int_equal(ENVOY_HOOK(http_filter_request_trailers)(&test.fake, test.filter), ENVOY_TRAILERS_CONTINUE);
+    assert_slice(request(&test, SLICE("x-weir-rule")), SLICE("httproute/default/r/rule/0"));
+    assert_int_equal(test.fake.counts[1], 0);
+    assert_int_equal(test.fake.bodies[ENVOY_BUFFERED_REQUEST_BODY].len, 1);
+    end(&test);
+}
+
+static void a_backend_of_another_generation_is_refused(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    route(&test, SLICE("{\"model\":\"m\"}"));
+    try(&test, "default/gone/route/r/rule/0/ref/9");
+    assert_int_equal(test.fake.sent_status, 503);
+    end(&test);
+}
+
+// Envoy's own answer gets the endpoint's shape.
+static void a_failure_has_the_shape_of_the_endpoint(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    route(&test, SLICE("{\"model\":\"m\"}"));
+    try(&test, "default/a/route/r/rule/0/ref/0");
+    ENVOY_HOOK(http_filter_local_reply)
+    (&test.fake, test.filter, 503, bytes_of(SLICE("upstream_reset_before_response_started{remote_connection_failure}")),
+     false);
+    answer(&test, SLICE("text/plain"), SLICE("upstream connect error"), true);
+    assert_slice(fake_value(&test.fake, 2, SLICE(":status")), SLICE("502"));
+    assert_slice(fake_value(&test.fake, 2, SLICE("content-type")), SLICE("application/json"));
+    assert_true(slice_starts_with(buf_slice(&test.fake.bodies[2]), SLICE("{\"error\":{")));
+    end(&test);
+}
+
+static void a_cut_stream_ends_in_an_error_event(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    route(&test, SLICE("{\"model\":\"m\",\"stream\":true}"));
+    try(&test, "default/a/route/r/rule/0/ref/0");
+    answer(&test, SLICE("text/event-stream"), SLICE("data: {\"a\":1}\n\ndata: {\"ha"), false);
+    assert_slice(buf_slice(&test.fake.bodies[2]), SLICE("data: {\"a\":1}\n\n"));
+    ENVOY_HOOK(http_filter_local_reply)
+    (&test.fake, test.filter, 503, bytes_of(SLICE("upstream_reset_after_response_started{protocol_error}")), true);
+    assert_true(slice_starts_with(buf_slice(&test.fake.sent_body), SLICE("data: {\"error\":")));
+    assert_true(slice_find_slice(buf_slice(&test.fake.sent_body), SLICE("upstream_reset")) != SLICE_NOT_FOUND);
+    end(&test);
+}
+
+// An event beyond the limit: the error event goes out with this frame, the reset follows from the event loop.
+static void an_endless_event_is_cut(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    route(&test, SLICE("{\"model\":\"m\",\"stream\":true}"));
+    try(&test, "default/a/route/r/rule/0/ref/0");
+    answer(&test, SLICE("text/event-stream"), SLICE("data: "), false);
+    struct buf long_event;
+    buf_init(&long_event, SIZE_MAX / 2);
+    for (int i = 0; i < 70000; i++)
+        buf_append(&long_event, SLICE("0123456789abcdef"));
+    frame(&test, ENVOY_RECEIVED_RESPONSE_BODY, SLICE(""));
+    buf_reserve(&test.fake.bodies[2], 4 << 20);
+    buf_append(&test.fake.bodies[2], buf_slice(&long_event));
+    ENVOY_HOOK(http_filter_response_body)(&test.fake, test.filter, false);
+    assert_int_equal(test.fake.scheduled, 1);
+    ENVOY_HOOK(http_filter_scheduled)(&test.fake, test.filter, 0);
+    assert_true(test.fake.is_reset);
+    buf_fini(&long_event);
+    end(&test);
+}
+
+static void wrong_settings_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "[]",
+        "{",
+        "{\"position\":1}",
+        "{\"position\":\"middle\"}",
+        "{\"unknown\":1}",
+        "{\"forward\":\"x\"}",
+        "{\"pinned\":\"x\"}",
+        "{\"files\":[\"/does/not/exist\"]}",
+        "{\"files\":[1]}",
+        "{\"files\":{}}",
+        "{\"documents\":[{\"text\":1}]}",
+        "{\"documents\":[{\"path\":\"x\"}]}",
+        "{\"config\":\"kind: Nothing\"}",
+        "{\"config\":\"{\"}",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_null(settings_of(wrong[i]));
+    ENVOY_HOOK(http_filter_config_destroy)(settings_of(""));
+}
+
+static void without_resources_nothing_passes(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    ENVOY_HOOK(http_filter_destroy)(test.filter);
+    const void *empty = settings_of("{}");
+    test.filter = ENVOY_HOOK(http_filter_new)(empty, &test.fake);
+    assert_int_equal(ENVOY_HOOK(http_filter_request_headers)(&test.fake, test.filter, true), ENVOY_HEADERS_STOP);
+    assert_int_equal(test.fake.sent_status, 503);
+    end(&test);
+    ENVOY_HOOK(http_filter_config_destroy)(empty);
+}
+
+static void a_number_finds_its_stream_alone(void **state)
+{
+    (void)state;
+    int objects[200];
+    uint64_t ids[200];
+    for (int i = 0; i < 200; i++)
+        ids[i] = table_add(3, (struct stream *)(void *)&objects[i]);
+    for (int i = 0; i < 200; i++)
+        assert_ptr_equal(table_find(3, ids[i]), &objects[i]);
+    assert_null(table_find(4, ids[0]));
+    assert_null(table_find(3, ids[0] + (1U << TABLE_SLOT_BITS)));
+    table_remove(3, ids[7]);
+    assert_null(table_find(3, ids[7]));
+    uint64_t again = table_add(3, (struct stream *)(void *)&objects[0]); // the same slot, another generation
+    assert_int_not_equal(again, ids[7]);
+    assert_null(table_find(3, ids[7]));
+    table_remove(3, ids[7]); // somebody else's by now
+    assert_ptr_equal(table_find(3, again), &objects[0]);
+    assert_int_equal(table_add(TABLE_WORKERS_MAX, (struct stream *)(void *)&objects[0]), 0);
+    table_remove(3, 0);
+}
+
+static void failures_have_names(void **state)
+{
+    (void)state;
+    assert_int_equal(failure_of(SLICE("upstream_reset_before_response_started{connection_timeout}")),
+                     ERROR_CONNECT_TIMEOUT);
+    assert_int_equal(failure_of(SLICE("no_healthy_upstream")), ERROR_NO_HEALTHY_BACKEND);
+    assert_int_equal(failure_of(SLICE("upstream_per_try_timeout")), ERROR_FIRST_BYTE_TIMEOUT);
+    assert_int_equal(failure_of(SLICE("something new")), ERROR_UPSTREAM_RESET);
+    assert_string_equal(ENVOY_HOOK(program_init)(), ENVOY_ABI_VERSION);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_try_is_built_from_the_original),
+        cmocka_unit_test(what_is_refused_is_answered_here),
+        cmocka_unit_test(a_body_may_end_with_trailers),
+        cmocka_unit_test(a_backend_of_another_generation_is_refused),
+        cmocka_unit_test(a_failure_has_the_shape_of_the_endpoint),
+        cmocka_unit_test(a_cut_stream_ends_in_an_error_event),
+        cmocka_unit_test(an_endless_event_is_cut),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(without_resources_nothing_passes),
+        cmocka_unit_test(a_number_finds_its_stream_alone),
+        cmocka_unit_test(failures_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
