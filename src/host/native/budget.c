@@ -2,7 +2,7 @@
 #include "host/native/worker.h"
 
 #define BUDGET_SECONDS 10
-#define BUDGET_FREE 50 // so that failures after a quiet time, and those of light traffic, are all retried
+#define BUDGET_FREE 100 // so that failures after a quiet time, and those of light traffic, are all retried
 
 static size_t slot_of(struct retry_budget *budget, int64_t now_us)
 {

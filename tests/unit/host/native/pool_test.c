@@ -45,11 +45,11 @@ static void retries_have_a_budget(void **state)
         retry_budget_request(&budget, now_us);
     int allowed = 0;
     while (retry_budget_allows(&budget, now_us) && allowed < 1000) {
-        assert_int_equal(retry_budget_is_low(&budget, now_us), allowed >= 35);
+        assert_int_equal(retry_budget_is_low(&budget, now_us), allowed >= 60);
         retry_budget_retry(&budget, now_us);
         allowed++;
     }
-    assert_int_equal(allowed, 70); // a fifth, and fifty for quiet times
+    assert_int_equal(allowed, 120); // a fifth, and a hundred for quiet times
     assert_false(retry_budget_allows(&budget, now_us + 8000000));
     assert_true(retry_budget_allows(&budget, now_us + 11000000));
     assert_true(retry_budget_allows(&budget, now_us + 1000000000000));
