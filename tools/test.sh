@@ -43,6 +43,8 @@ for part in "$@"; do
     envoy)
         step "vectors over sockets, Envoy with the module"
         pytest tests/hosts --host envoy
+        step "the founding examples and the OpenAI SDK through Envoy"
+        pytest tests/e2e/test_founding.py tests/e2e/test_openai_python.py --host envoy
         ;;
     e2e)
         step "end to end"

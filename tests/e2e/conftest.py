@@ -12,10 +12,21 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "hosts"))
 
 import vectors  # noqa: E402
+from envoy import Envoy  # noqa: E402
 from native import Native  # noqa: E402
 from upstream import Upstreams  # noqa: E402
 
 EXAMPLES = vectors.ROOT / "examples"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--host", choices=["native", "envoy"], default="native", help="what stands behind the clients")
+
+
+@pytest.fixture(scope="session")
+def kind(request):
+    """Of the host: Native or Envoy."""
+    return {"native": Native, "envoy": Envoy}[request.config.getoption("--host")]
 
 
 class Gateway:
@@ -34,7 +45,7 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(tmp_path):
+def gateway(tmp_path, kind):
     """gateway(file or text, *options) -> Gateway; ended when the test is over."""
     running = []
 
@@ -45,7 +56,7 @@ def gateway(tmp_path):
                                upstreams.open)
         file = tmp_path / f"config-{len(running)}.yaml"
         config.write(file)
-        native = Native(file, *options, workers=workers)
+        native = kind(file, *options, **({"workers": workers} if workers else {}))
         gateway = Gateway(native, config.port(None), upstreams, config)
         running.append(gateway)
         return gateway
@@ -67,10 +78,12 @@ def mock():
 
 
 @pytest.fixture(scope="session")
-def quickstart(mock, tmp_path_factory):
+def quickstart(mock, tmp_path_factory, kind):
     """The base URL of examples/quickstart.yaml in front of the mock."""
     port = vectors.free_port()
-    native = Native(EXAMPLES / "quickstart.yaml", env={"WEIR_PORT": str(port), "MOCK_PORT": str(mock)})
+    file = tmp_path_factory.mktemp("quickstart") / "quickstart.yaml"
+    file.write_text((EXAMPLES / "quickstart.yaml").read_text())
+    native = kind(file, env={"WEIR_PORT": str(port), "MOCK_PORT": str(mock)})
     yield f"http://127.0.0.1:{port}/v1"
     assert native.stop() == 0
 

@@ -5,7 +5,7 @@ import json
 import openai
 import pytest
 
-from conftest import EXAMPLES, Native
+from conftest import EXAMPLES
 import vectors
 
 OK = {"status": 200, "headers": ["content-type: application/json"], "json": {
@@ -72,7 +72,7 @@ def test_an_id_reaches_its_deployment_whatever_the_ages(gateway, form, ages):
     assert line["backendCluster"] == f"httproute/default/{oldest}/rule/1" and len(line) == 22
 
 
-def test_capacity_that_stays_used_up_fails_no_request(mock, tmp_path):
+def test_capacity_that_stays_used_up_fails_no_request(mock, tmp_path, kind):
     """The retry budget is spared by beginning at shared capacity while the dedicated one answers 429 to everything."""
     port = vectors.free_port()
     text = (EXAMPLES / "quickstart.yaml").read_text()
@@ -85,7 +85,7 @@ def test_capacity_that_stays_used_up_fails_no_request(mock, tmp_path):
           priority: 1
 """ + text[rules[1]:]
     (tmp_path / "c.yaml").write_text(text)
-    native = Native(tmp_path / "c.yaml", env={"WEIR_PORT": str(port), "MOCK_PORT": str(mock)})
+    native = kind(tmp_path / "c.yaml", env={"WEIR_PORT": str(port), "MOCK_PORT": str(mock)})
     try:
         client = client_of(f"http://127.0.0.1:{port}/v1")
         for _ in range(300):
