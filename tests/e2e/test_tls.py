@@ -549,6 +549,32 @@ def test_hello_in_pieces(serve):
         assert raw.recv(1)
 
 
+def test_half_a_record_costs_nothing(serve):
+    """The rest of a record that does not come is waited for, not asked for."""
+    server = serve()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = server.context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outgoing.read())
+                incoming.write(raw.recv(65536))
+        client.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        raw.sendall(outgoing.read()[:-10])
+        time.sleep(0.2)
+        used = cpu_seconds(server.native.process.pid)
+        time.sleep(1)
+        assert cpu_seconds(server.native.process.pid) - used < 0.2
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # ---- what is told before anything is served ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("pair, words", [

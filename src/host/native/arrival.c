@@ -88,7 +88,8 @@ static void on_deadline(struct deadline *deadline, int64_t now_us)
 static void hand_on(struct arrival *arrival)
 {
     struct worker *worker = arrival->worker;
-    struct transport transport = {.fd = arrival->io.fd, .tls = arrival->tls};
+    struct transport transport = {
+        .fd = arrival->io.fd, .tls = arrival->tls, .is_unfinished = tls_has_pending(arrival->tls)};
     counter_add(&worker->counters.tls_handshakes, 1);
     counter_add(&worker->counters.tls_resumptions, tls_is_resumed(arrival->tls));
     leave(arrival);

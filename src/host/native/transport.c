@@ -5,7 +5,7 @@
 ssize_t transport_read_tls(struct transport *transport, char *bytes, size_t cap)
 {
     size_t total = 0;
-    transport->wants_write_for_read = false;
+    transport->wants_write_for_read = transport->is_unfinished = false;
     do {
         size_t len = 0;
         enum tls_status status = tls_read(transport->tls, bytes + total, cap - total, &len);
@@ -19,6 +19,7 @@ ssize_t transport_read_tls(struct transport *transport, char *bytes, size_t cap)
             return NET_END;
         return status == TLS_FAILED ? NET_FAILED : NET_AGAIN;
     } while (total < cap && tls_has_pending(transport->tls));
+    transport->is_unfinished = total == cap && tls_has_pending(transport->tls);
     return (ssize_t)total;
 }
 

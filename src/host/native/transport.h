@@ -8,6 +8,7 @@
 struct transport {
     int fd;                    // the owner's
     bool wants_write_for_read; // TLS: reading waits for the socket to become writable
+    bool is_unfinished;        // TLS: the last read left bytes that the socket will not tell of
     struct tls_session *tls;   // NULL: plain; owned
 };
 
@@ -25,10 +26,11 @@ static inline ssize_t transport_read(struct transport *transport, char *bytes, s
 // What was not taken has to be offered again first, before anything else.
 ssize_t transport_write(struct transport *transport, const struct slice *parts, size_t count);
 
-// There is more to read that the socket will not tell of: read again without waiting.
+// There is more to read that the socket will not tell of: read again without waiting. Not for a part of a record, whose
+// rest the socket does tell of.
 static inline bool transport_has_pending(const struct transport *transport)
 {
-    return transport->tls && tls_has_pending(transport->tls);
+    return transport->is_unfinished;
 }
 
 // Says that no more will be sent. Not after a message that was cut: its receiver must see that it is not whole.
