@@ -1,8 +1,6 @@
 // The end of a stream: what the access log and later filters see of it.
 #include "host/envoy/stream_parts.h"
 
-#include <math.h>
-
 static void put_number(const struct stream *stream, struct slice space, struct slice key, double value)
 {
     ENVOY_CALL(http_set_dynamic_metadata_number)(stream->filter, bytes_of(space), bytes_of(key), value);
@@ -42,8 +40,9 @@ static void put_metadata(const struct stream *stream, const struct record *recor
     // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
     if ((stream->is_replying || stream->is_cut) && !slice_eq(record->flags, SLICE("-")))
         put_text(stream, SLICE(WEIR_METADATA), SLICE("flags"), record->flags);
+    int64_t upstream_ms = record->upstream_time_us / 1000;
     if (record->upstream_time_us >= 0)
-        put_number(stream, SLICE(WEIR_METADATA), SLICE("upstream_ms"), floor((double)record->upstream_time_us / 1000));
+        put_number(stream, SLICE(WEIR_METADATA), SLICE("upstream_ms"), (double)upstream_ms);
 }
 
 // The log shows the request as it was received and lifted, not as the last backend got it (S9).
