@@ -503,6 +503,31 @@ def test_slow_requests_and_idle_connections_end(tmp_path, mock):
         assert native.stop() == 0
 
 
+def test_a_stream_that_is_not_read_ends_and_its_connection_stays(tmp_path):
+    """Slow read: windows of nothing, or of a byte now and then, end the stream when its time without progress is over."""
+    def serve(connection, data):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n" + b" " * 100000)
+    policy = TIMES.replace("requestHeadersReceivedTimeout: 1s, requestReceivedTimeout: 2s, idleTimeout: 1s", "streamIdleTimeout: 1s")
+    native, port = behind(tmp_path, Backend(serve), policy)
+    try:
+        client = Http2(port, window=0)
+        stalled = client.request(POST, BODY)
+        begun = time.monotonic()
+        while client.answer(stalled).reset is None and time.monotonic() - begun < 4:
+            client.socket.settimeout(0.1)
+            try:
+                client.read()
+            except TimeoutError:
+                client.h2.increment_flow_control_window(1, stalled)
+                client.flush()
+        assert client.answer(stalled).reset == INTERNAL and 0.9 < time.monotonic() - begun < 3
+        client.raw(frame(PING, 0, 0, b"12345678"))
+        client.until(lambda: any(type(event).__name__ == "PingAckReceived" for event in client.events))
+        client.close()
+    finally:
+        assert native.stop() == 0
+
+
 def test_a_drain_says_goaway_and_lets_streams_end(tmp_path):
     go = []
 

@@ -106,6 +106,8 @@ bool h2_head_field(struct h2_head *head, struct slice name, struct slice value)
 
 static struct slice value_of(const struct h2_head *head, const struct h2_span *span)
 {
+    if (!head->bytes.ptr)
+        return slice_make("", 0);
     return slice_make(head->bytes.ptr + span->value_at, span->value_len);
 }
 
