@@ -102,6 +102,11 @@ def wait_for(port, process, seconds=10):
     raise TimeoutError(f"nothing answers on port {port}")
 
 
+def is_sanitized():
+    """Whether the weir under test is a build with a sanitizer, whose memory and time are not those of others."""
+    return any(name in str(vectors.weir()) for name in ("asan", "tsan"))
+
+
 def rss_kib(pid):
     for line in open(f"/proc/{pid}/status"):
         if line.startswith("VmRSS:"):

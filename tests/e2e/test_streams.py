@@ -7,7 +7,7 @@ import threading
 import time
 
 import client as raw
-from conftest import EXAMPLES, rss_kib
+from conftest import EXAMPLES, is_sanitized, rss_kib
 from native import Native
 import vectors
 
@@ -142,7 +142,8 @@ def test_a_slow_reader_of_100_mb_leaves_memory_flat(tmp_path):
                 break
         worst = max(worst, rss_kib(native.process.pid))
         assert received > total
-        assert worst - before < 4096, f"it grew by {worst - before} KiB"
+        room = 4096 if not is_sanitized() else 1 << 17  # sanitizers keep what is freed for a while
+        assert worst - before < room, f"it grew by {worst - before} KiB"
         sock.close()
     finally:
         assert native.stop() == 0
