@@ -160,3 +160,39 @@ def test_lifting_alone_for_routes_of_others(tmp_path, mock, pinned, expected):
         assert ["x-ai-eg-model", "demo"] in seen["headers"]
     finally:
         assert envoy.stop() == 0
+
+
+def certificate(folder, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.crt"], check=True, capture_output=True)
+    return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name, "namespace": "default"},
+            "stringData": {"tls.crt": (folder / f"{name}.crt").read_text(), "tls.key": (folder / f"{name}.key").read_text()}}
+
+
+def test_https_listeners_are_chosen_by_sni(tmp_path, mock):
+    port, names = vectors.free_port(), ["one.example.com", "two.example.com"]
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
+    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    for doc in docs:
+        if doc["kind"] == "Gateway":
+            doc["spec"]["listeners"] = [{"name": name.split(".")[0], "protocol": "HTTPS", "port": port, "hostname": name,
+                                         "tls": {"certificateRefs": [{"name": name}]}} for name in names]
+    docs += [certificate(tmp_path, name) for name in names]
+    file = tmp_path / "weir.yaml"
+    file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs))
+    envoy = Envoy(file)
+    try:
+        for name in names:
+            for version, flag in (("2", "--http2"), ("1.1", "--http1.1")):
+                done = subprocess.run(["curl", "-s", flag, "--cacert", f"{tmp_path}/{name}.crt", "--resolve", f"{name}:{port}:127.0.0.1", "-w", "\n%{http_version}",
+                                       "-d", '{"model":"demo","messages":[]}', "-H", "content-type: application/json",
+                                       f"https://{name}:{port}/v1/chat/completions"], capture_output=True, text=True, timeout=20)
+                body, spoken = done.stdout.rsplit("\n", 1)
+                assert spoken == version and json.loads(body)["object"] == "chat.completion", done
+        # Another listener is not reached by Host behind this one's name.
+        done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", f"{tmp_path}/{names[0]}.crt", "--resolve",
+                               f"{names[0]}:{port}:127.0.0.1", "-H", f"host: {names[1]}", "-d", '{"model":"demo","messages":[]}', "-H",
+                               "content-type: application/json", f"https://{names[0]}:{port}/v1/chat/completions"], capture_output=True, text=True, timeout=20)
+        assert done.stdout == "404"
+    finally:
+        assert envoy.stop() == 0

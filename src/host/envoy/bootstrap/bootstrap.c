@@ -1,13 +1,29 @@
 #include "host/envoy/bootstrap/bootstrap.h"
 
+static void check_choice(const struct config_tls_choice *choice, struct mark mark, struct findings *findings)
+{
+    if (choice->ciphers.text.len || choice->curves.text.len || choice->signature_algorithms.text.len)
+        finding_error(findings, mark, "weir envoy does not write ciphers, curves and signature algorithms");
+}
+
+static void check_server_tls(const struct config_server_tls *tls, struct findings *findings)
+{
+    check_choice(&tls->choice, tls->mark, findings);
+    if (tls->client_trust.crl_pem.len)
+        finding_error(findings, tls->mark, "weir envoy does not write revocation lists");
+    if (tls->client_hash_count || tls->client_key_hash_count)
+        finding_error(findings, tls->mark, "weir envoy does not write hashes of clients' certificates");
+}
+
 static void check_listener(const struct bootstrap *bootstrap, const struct config_listener *listener,
                            struct findings *findings)
 {
     if ((uint32_t)listener->port + bootstrap->port_offset > UINT16_MAX)
         finding_error(findings, listener->mark, "port %u plus --port-offset is over 65535", listener->port);
-    if (listener->protocol != LISTENER_HTTP)
-        finding_error(findings, listener->mark,
-                      "weir envoy does not write HTTPS and TLS listeners; end TLS in Envoy's own configuration");
+    if (listener->protocol == LISTENER_PASSTHROUGH)
+        finding_error(findings, listener->mark, "weir envoy does not write TLS listeners that pass through");
+    if (listener->protocol == LISTENER_HTTPS)
+        check_server_tls(&listener->tls, findings);
     if (listener->client.is_keep_alive_off || listener->client.max_connections)
         finding_error(findings, listener->mark,
                       "weir envoy does not write connection limits and switched-off keep-alive of a "
@@ -17,15 +33,13 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
 static void check_backend(const struct config_backend *backend, struct findings *findings)
 {
     const struct config_tls *tls = &backend->tls;
-    const struct config_tls_choice *choice = &tls->choice;
     if (!tls->is_enabled)
         return;
     if (tls->certificate)
         finding_error(findings, tls->mark, "weir envoy does not write client certificates towards backends");
     if (tls->trust.crl_pem.len)
         finding_error(findings, tls->mark, "weir envoy does not write revocation lists");
-    if (choice->ciphers.text.len || choice->curves.text.len || choice->signature_algorithms.text.len)
-        finding_error(findings, tls->mark, "weir envoy does not write ciphers, curves and signature algorithms");
+    check_choice(&tls->choice, tls->mark, findings);
 }
 
 // What was asked for and is not written is never left out in silence (S10).
@@ -87,7 +101,7 @@ bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, st
     else if (kind[0] == 'c')
         bootstrap_clusters(bootstrap, &emit, true);
     for (size_t i = 0; kind[0] == 'r' && i < bootstrap->config->listener_count; i++)
-        if (bootstrap_is_first_of_port(bootstrap, i))
+        if (bootstrap_is_first_of_port(bootstrap, i) || bootstrap->config->listeners[i].protocol != LISTENER_HTTP)
             bootstrap_routes(bootstrap, &emit, i, true);
     emit_list_end(&emit);
     emit_end(&emit);

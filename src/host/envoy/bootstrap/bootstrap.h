@@ -35,8 +35,10 @@ bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, st
 bool bootstrap_is_first_of_port(const struct bootstrap *bootstrap, size_t listener);
 // Each writes one resource; `with_type` adds "@type", as xDS wants it.
 void bootstrap_listener(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type);
-// Of the whole port, `first` being its first listener.
-void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size_t first, bool with_type);
+// Of the whole port, `listener` being its first; over TLS of that listener alone.
+void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type);
+// Of a port, or over TLS, where SNI has chosen the listener before any request, of one listener.
+void bootstrap_route_name(const struct config_listener *listener, char *text, size_t cap);
 void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bool with_type);
 void bootstrap_access_logs(struct emit *emit, const struct config_listener *listener);
 // The members that load the module: "dynamic_module_config".

@@ -323,7 +323,7 @@ void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bo
 {
     for (size_t r = 0; r < bootstrap->config->route_count; r++) {
         const struct config_route *route = &bootstrap->config->routes[r];
-        for (size_t i = 0; i < route->rule_count; i++)
+        for (size_t i = 0; route->kind != ROUTE_TLS && i < route->rule_count; i++)
             if (bootstrap_has_usable(&route->rules[i]))
                 emit_cluster(bootstrap, emit, route, &route->rules[i], with_type);
     }

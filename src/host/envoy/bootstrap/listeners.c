@@ -37,9 +37,9 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
     emit_bool(emit, "accept_http_10", true);
     emit_end(emit);
     emit_object(emit, "http2_protocol_options");
-    emit_u64(emit, "max_concurrent_streams", 100);
-    emit_u64(emit, "initial_stream_window_size", 65536);
-    emit_u64(emit, "initial_connection_window_size", 1048576);
+    emit_u64(emit, "max_concurrent_streams", client->h2_streams);
+    emit_u64(emit, "initial_stream_window_size", client->h2_stream_window);
+    emit_u64(emit, "initial_connection_window_size", client->h2_connection_window);
     emit_end(emit);
     uint64_t kib = (client->header_bytes + 1023) / 1024;
     emit_u64(emit, "max_request_headers_kb", kib < 8192 ? kib : 8192);
@@ -79,6 +79,15 @@ static void emit_filters(const struct bootstrap *bootstrap, struct emit *emit)
     emit_list_end(emit);
 }
 
+void bootstrap_route_name(const struct config_listener *listener, char *text, size_t cap)
+{
+    if (listener->protocol == LISTENER_HTTP)
+        snprintf(text, cap, "port-%u", listener->port);
+    else
+        snprintf(text, cap, SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(listener->namespace_),
+                 SLICE_ARG(listener->gateway), SLICE_ARG(listener->name));
+}
+
 static void emit_route_source(const struct bootstrap *bootstrap, struct emit *emit, size_t listener)
 {
     if (!bootstrap->xds_dir.len) {
@@ -87,8 +96,8 @@ static void emit_route_source(const struct bootstrap *bootstrap, struct emit *em
         emit_end(emit);
         return;
     }
-    char name[32];
-    snprintf(name, sizeof name, "port-%u", bootstrap->config->listeners[listener].port);
+    char name[1024];
+    bootstrap_route_name(&bootstrap->config->listeners[listener], name, sizeof name);
     emit_object(emit, "rds");
     emit_cstr(emit, "route_config_name", name);
     emit_object(emit, "config_source");
@@ -125,6 +134,96 @@ static void emit_manager(const struct bootstrap *bootstrap, struct emit *emit, s
     emit_end(emit);
 }
 
+// ---- TLS of clients -------------------------------------------------------------------------------------------
+
+static void emit_inline(struct emit *emit, const char *key, struct slice text)
+{
+    emit_object(emit, key);
+    emit_text(emit, "inline_string", text);
+    emit_end(emit);
+}
+
+static void emit_protocols(struct emit *emit, const struct config_tls_choice *choice)
+{
+    emit_object(emit, "tls_params");
+    emit_cstr(emit, "tls_minimum_protocol_version", choice->min_version == 0x0304 ? "TLSv1_3" : "TLSv1_2");
+    emit_cstr(emit, "tls_maximum_protocol_version", choice->max_version == 0x0303 ? "TLSv1_2" : "TLSv1_3");
+    emit_end(emit);
+    emit_list(emit, "alpn_protocols");
+    if (!choice->has_alpn || choice->offers_h2)
+        emit_cstr(emit, "", "h2");
+    if (!choice->has_alpn || choice->offers_http_1)
+        emit_cstr(emit, "", "http/1.1");
+    emit_list_end(emit);
+}
+
+static void emit_tls(struct emit *emit, const struct config_server_tls *tls)
+{
+    emit_typed(emit, "transport_socket", "envoy.transport_sockets.tls",
+               "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext");
+    if (tls->asks_client)
+        emit_bool(emit, "require_client_certificate", !tls->is_client_optional);
+    emit_object(emit, "common_tls_context");
+    emit_protocols(emit, &tls->choice);
+    emit_list(emit, "tls_certificates");
+    for (size_t i = 0; i < tls->certificate_count; i++) {
+        emit_object(emit, "");
+        emit_inline(emit, "certificate_chain", tls->certificates[i].chain_pem);
+        emit_inline(emit, "private_key", secret_reveal(tls->certificates[i].key_pem));
+        emit_end(emit);
+    }
+    emit_list_end(emit);
+    if (tls->asks_client) {
+        emit_object(emit, "validation_context");
+        emit_inline(emit, "trusted_ca", tls->client_trust.ca_pem);
+        emit_end(emit);
+    }
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+// ---- listeners ------------------------------------------------------------------------------------------------
+
+static void emit_chain(const struct bootstrap *bootstrap, struct emit *emit, size_t listener)
+{
+    const struct config_listener *config = &bootstrap->config->listeners[listener];
+    bool is_tls = config->protocol == LISTENER_HTTPS;
+    emit_object(emit, "");
+    if (is_tls && config->hostname.len) {
+        emit_object(emit, "filter_chain_match");
+        emit_list(emit, "server_names");
+        emit_text(emit, "", config->hostname);
+        emit_list_end(emit);
+        emit_end(emit);
+    }
+    emit_list(emit, "filters");
+    emit_manager(bootstrap, emit, listener);
+    emit_list_end(emit);
+    if (is_tls)
+        emit_tls(emit, &config->tls);
+    emit_end(emit);
+}
+
+// Over TLS every Gateway listener of the port is a filter chain of its own, chosen by SNI.
+static void emit_chains(const struct bootstrap *bootstrap, struct emit *emit, size_t first)
+{
+    const struct config_listener *listeners = bootstrap->config->listeners;
+    emit_list(emit, "filter_chains");
+    for (size_t i = first; i < bootstrap->config->listener_count; i++)
+        if (i == first || (listeners[first].protocol == LISTENER_HTTPS && listeners[i].port == listeners[first].port))
+            emit_chain(bootstrap, emit, i);
+    emit_list_end(emit);
+    if (listeners[first].protocol != LISTENER_HTTPS)
+        return;
+    emit_list(emit, "listener_filters");
+    emit_typed(emit, "", "envoy.filters.listener.tls_inspector",
+               "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector");
+    emit_end(emit);
+    emit_end(emit);
+    emit_list_end(emit);
+}
+
 void bootstrap_listener(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type)
 {
     const struct config_listener *config = &bootstrap->config->listeners[listener];
@@ -143,12 +242,6 @@ void bootstrap_listener(const struct bootstrap *bootstrap, struct emit *emit, si
         emit_bool(emit, "ipv4_compat", true);
     emit_end(emit);
     emit_end(emit);
-    emit_list(emit, "filter_chains");
-    emit_object(emit, "");
-    emit_list(emit, "filters");
-    emit_manager(bootstrap, emit, listener);
-    emit_list_end(emit);
-    emit_end(emit);
-    emit_list_end(emit);
+    emit_chains(bootstrap, emit, listener);
     emit_end(emit);
 }

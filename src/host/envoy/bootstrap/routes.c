@@ -304,18 +304,21 @@ static void emit_host(const struct bootstrap *bootstrap, struct emit *emit, cons
     emit_end(emit);
 }
 
+// A listener behind TLS has its routes for itself: SNI has chosen it, no other may be reached by Host.
+static void emit_own_routes(const struct bootstrap *bootstrap, struct emit *emit,
+                            const struct config_listener *listener)
+{
+    emit_list(emit, "virtual_hosts");
+    emit_host(bootstrap, emit, listener, true);
+    emit_list_end(emit);
+}
+
 // Hosts that no listener of the port names go to the first, whose route table answers them (S9).
-void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size_t first, bool with_type)
+static void emit_port_routes(const struct bootstrap *bootstrap, struct emit *emit, size_t first)
 {
     const struct config_listener *listeners = bootstrap->config->listeners;
     uint16_t port = listeners[first].port;
     bool has_catch_all = false;
-    char name[32];
-    snprintf(name, sizeof name, "port-%u", port);
-    if (with_type)
-        emit_any(emit, "", "envoy.config.route.v3.RouteConfiguration");
-    emit_cstr(emit, "name", name);
-    emit_bool(emit, "ignore_port_in_host_matching", true);
     for (size_t i = 0; i < bootstrap->config->listener_count; i++)
         has_catch_all |= listeners[i].port == port && !listeners[i].hostname.len;
     emit_list(emit, "virtual_hosts");
@@ -323,6 +326,21 @@ void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size
         if (listeners[i].port == port)
             emit_host(bootstrap, emit, &listeners[i], !has_catch_all && i == first);
     emit_list_end(emit);
+}
+
+void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type)
+{
+    const struct config_listener *config = &bootstrap->config->listeners[listener];
+    char name[1024];
+    bootstrap_route_name(config, name, sizeof name);
+    if (with_type)
+        emit_any(emit, "", "envoy.config.route.v3.RouteConfiguration");
+    emit_cstr(emit, "name", name);
+    emit_bool(emit, "ignore_port_in_host_matching", true);
+    if (config->protocol == LISTENER_HTTP)
+        emit_port_routes(bootstrap, emit, listener);
+    else
+        emit_own_routes(bootstrap, emit, config);
     if (with_type)
         emit_end(emit);
 }
