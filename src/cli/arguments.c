@@ -231,6 +231,42 @@ bool argument_u64(struct cli *cli, const struct arguments *arguments, enum optio
     return true;
 }
 
+static bool parse_bytes(struct slice text, uint64_t *ret_bytes)
+{
+    static const struct {
+        struct slice name;
+        uint64_t bytes;
+    } units[] = {{SLICE_INIT("Ki"), 1 << 10}, {SLICE_INIT("Mi"), 1 << 20}, {SLICE_INIT("Gi"), 1 << 30},
+                 {SLICE_INIT("k"), 1000},     {SLICE_INIT("M"), 1000000},  {SLICE_INIT("G"), 1000000000}};
+    uint64_t unit = 1;
+    if (slice_eq(text, SLICE("none"))) {
+        *ret_bytes = UINT64_MAX;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof *units && unit == 1; i++)
+        if (slice_ends_with(text, units[i].name)) {
+            unit = units[i].bytes;
+            text.len -= units[i].name.len;
+        }
+    return slice_to_u64(text, (UINT64_MAX - 1) / unit, ret_bytes) && *ret_bytes > 0 &&
+           !__builtin_mul_overflow(*ret_bytes, unit, ret_bytes);
+}
+
+bool argument_bytes(struct cli *cli, const struct arguments *arguments, enum option_id id, uint64_t *value)
+{
+    struct slice text;
+    uint64_t bytes;
+    if (!argument_value(arguments, id, &text))
+        return true;
+    if (!parse_bytes(text, &bytes)) {
+        cli_usage_error(cli, arguments->command, "--" SLICE_FMT ": '" SLICE_FMT "' is not a size like 512Mi or none",
+                        SLICE_ARG(options[id].name), SLICE_ARG(text));
+        return false;
+    }
+    *value = bytes;
+    return true;
+}
+
 bool argument_duration_ms(struct cli *cli, const struct arguments *arguments, enum option_id id, int64_t *value_ms)
 {
     struct slice text;

@@ -84,6 +84,8 @@ bool argument_flag(const struct arguments *arguments, enum option_id id);
 // A number or duration with its limits; *value keeps its default when the option was not given. False after a message.
 bool argument_u64(struct cli *cli, const struct arguments *arguments, enum option_id id, uint64_t min, uint64_t max,
                   uint64_t *value);
+// A number of bytes, with Ki, Mi, Gi, k, M or G where these are given; `none` is UINT64_MAX.
+bool argument_bytes(struct cli *cli, const struct arguments *arguments, enum option_id id, uint64_t *value);
 bool argument_duration_ms(struct cli *cli, const struct arguments *arguments, enum option_id id, int64_t *value_ms);
 // `30s`, `5m`, `1h30m`, `250ms`; a bare number is seconds. False when it is none of these or above a year.
 bool duration_parse_us(struct slice text, int64_t *ret_us);

@@ -128,6 +128,7 @@ static bool read_options(struct cli *cli, const struct arguments *arguments, str
     if (!argument_u64(cli, arguments, OPTION_RUN_WORKERS, 1, 256, &workers) ||
         !argument_u64(cli, arguments, OPTION_RUN_ADMIN_PORT, 0, 65535, &admin_port) ||
         !argument_u64(cli, arguments, OPTION_RUN_PORT_OFFSET, 0, 65534, &offset) ||
+        !argument_bytes(cli, arguments, OPTION_RUN_MEMORY_LIMIT, &options->memory_limit_bytes) ||
         !argument_duration_ms(cli, arguments, OPTION_RUN_DRAIN_TIME, &options->drain_ms))
         return false;
     options->has_generation_header = argument_flag(arguments, OPTION_RUN_GENERATION_HEADER);

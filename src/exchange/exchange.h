@@ -167,6 +167,8 @@ enum exchange_end { END_COMPLETE, END_CLIENT_GONE, END_CUT, END_DRAINED, END_SEN
 const struct record *exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
                                     uint64_t bytes_sent);
 void exchange_free(struct exchange *x);
+// Memory that it holds: arenas and bodies.
+size_t exchange_held_bytes(const struct exchange *x);
 
 // ---- what hosts and tools may ask -----------------------------------------------------------------------------
 

@@ -34,6 +34,11 @@ struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, co
     return x;
 }
 
+size_t exchange_held_bytes(const struct exchange *x)
+{
+    return x->arena.held_bytes + x->body.cap + x->reply_body.cap;
+}
+
 void exchange_free(struct exchange *x)
 {
     if (!x)

@@ -229,7 +229,7 @@ static bool prepare_head(struct front *front, const struct response_head *head, 
     struct client *client = client_of(front);
     struct h1_framing framing = {.body_bytes = body_bytes};
     bool is_bodiless = head->status == 204 || head->status == 304 || head->status < 200;
-    if (client->state == CLIENT_BODY || client->worker->is_draining)
+    if (client->state == CLIENT_BODY || client->worker->is_draining || client->worker->overload >= OVERLOAD_SHRINK)
         client->is_keep_alive = false; // what is left of the request would be taken for the next one
     if (is_bodiless || (client->is_head_request && body_bytes < 0))
         framing.kind = H1_SEND_NOTHING;

@@ -1,6 +1,8 @@
 // Metrics as text.
 #include "host/native/metrics.h"
 
+#include <stdio.h>
+
 void metrics_add(struct counters *sum, const struct counters *of_worker)
 {
 #define COUNTER(name, metric, labels, help) sum->name += counter_read(&of_worker->name);
@@ -47,6 +49,21 @@ static void write_backends(struct buf *out, const struct generation *generation,
                       __atomic_load_n(&generation->loads[i]->requests, __ATOMIC_RELAXED));
 }
 
+static void write_overload(struct buf *out, const struct metrics_process *process)
+{
+    const char *last = NULL;
+    char labels[32];
+    for (size_t i = OVERLOAD_SHRINK; i < OVERLOAD_LEVELS; i++) {
+        snprintf(labels, sizeof labels, "level=\"%s\"", overload_names[i]);
+        write_one(out, &last, "weir_overload_entered_total", labels, "Times that memory ran so short.", "counter",
+                  process->overload_entered[i]);
+    }
+    write_one(out, &last, "weir_overload_level", "", "0: enough memory; 1 shrink, 2 refuse, 3 shed.", "gauge",
+              process->overload);
+    write_one(out, &last, "weir_memory_limit_bytes", "", "What the levels are measured by; 0: no limit.", "gauge",
+              process->memory_limit_bytes);
+}
+
 void metrics_write(struct buf *out, const struct counters *sum, const struct metrics_process *process,
                    const struct generation *generation, int64_t now_us)
 {
@@ -63,6 +80,7 @@ void metrics_write(struct buf *out, const struct counters *sum, const struct met
               "counter", process->upgrades_failed);
     write_one(out, &last, "weir_access_log_lost_lines_total", "", "Access-log lines lost because their sink was stuck.",
               "counter", process->log_lines_lost);
+    write_overload(out, process);
     write_one(out, &last, "weir_config_generation", "", "Generation of the configuration that is served.", "gauge",
               snapshot_generation(generation->snapshot));
     write_one(out, &last, "weir_workers", "", "Worker threads.", "gauge", process->workers);

@@ -5,12 +5,16 @@
 #include "base/buf.h"
 #include "host/native/counters.h"
 #include "host/native/generation.h"
+#include "host/native/overload.h"
 
 // What the control thread counts itself.
 struct metrics_process {
     uint64_t reloads_ok;
     uint64_t reloads_rejected;
     uint64_t upgrades_failed;
+    uint64_t overload_entered[OVERLOAD_LEVELS];
+    enum overload_level overload;
+    uint64_t memory_limit_bytes; // 0: none
     uint64_t log_lines_lost;
     unsigned workers;
 };

@@ -80,7 +80,7 @@ struct pools *pools_new(struct worker *worker, struct generation *generation)
     return pools;
 }
 
-static void close_idle(struct pools *pools)
+void pools_close_idle(struct pools *pools)
 {
     for (size_t i = 0; i < pools->backend_count; i++)
         for (size_t j = 0; j < pools->backends[i].config->endpoint_count; j++) {
@@ -163,7 +163,7 @@ void pools_retire(struct pools *pools, struct pools *successor)
     pools->is_retired = true;
     if (successor)
         hand_over_idle(pools, successor);
-    close_idle(pools);
+    pools_close_idle(pools);
     pools_unuse(pools);
 }
 

@@ -52,6 +52,8 @@ struct pools *pools_new(struct worker *worker, struct generation *generation);
 // A newer configuration came: its pools take over idle connections to endpoints that it still has, the others close. Frees
 // the set when its last user has gone. `successor` may be NULL.
 void pools_retire(struct pools *pools, struct pools *successor);
+// Closes connections that no request is under way on.
+void pools_close_idle(struct pools *pools);
 // Of a retired set: the pool of the worker's present set for the same endpoint of the same backend, NULL when there is none.
 struct endpoint_pool *pool_successor(const struct endpoint_pool *endpoint);
 // Moves a connection that no request is under way on, and what is counted for it, to another set's pool.

@@ -15,6 +15,8 @@
 #include "host/native/worker.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -34,6 +36,7 @@ struct server {
     struct loop loop;
     uv_signal_t signals[SIGNAL_COUNT];
     struct loop_timer change_timer;
+    struct loop_timer memory_timer;
     struct folder_watch *watch; // NULL: only the timer looks
     struct loop_wake ended;     // a worker's thread has ended
     struct dns *dns;            // for active health checks
@@ -300,6 +303,49 @@ static void on_ended(struct loop_wake *wake)
         loop_stop(&server->loop);
 }
 
+// ---- short of memory ----------------------------------------------------------------------------------------------
+
+static unsigned find_largest(const struct server *server)
+{
+    uint64_t largest = 0;
+    unsigned index = UINT_MAX;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        uint64_t bytes = __atomic_load_n(&server->workers[i]->largest_bytes, __ATOMIC_RELAXED);
+        if (bytes > largest) {
+            largest = bytes;
+            index = i;
+        }
+    }
+    return index;
+}
+
+static void note_level(struct server *server, enum overload_level before, enum overload_level level, uint64_t used)
+{
+    if (level == before)
+        return;
+    for (enum overload_level i = before + 1; i <= level; i++)
+        server->process.overload_entered[i]++;
+    say(server, level > before ? SERVER_LOG_WARN : SERVER_LOG_INFO, "memory: %llu of %llu MiB, overload level %s",
+        (unsigned long long)(used >> 20), (unsigned long long)(server->process.memory_limit_bytes >> 20),
+        overload_names[level]);
+}
+
+// What was freed goes back to the system: only resident memory tells whether things are better.
+static void on_memory_timer(struct loop_timer *timer)
+{
+    struct server *server = LIST_OWNER(timer, struct server, memory_timer);
+    enum overload_level before = server->process.overload;
+    if (before > OVERLOAD_NONE)
+        malloc_trim(0);
+    uint64_t used = overload_used_bytes();
+    enum overload_level level = overload_next(before, used, server->process.memory_limit_bytes);
+    unsigned largest = level == OVERLOAD_SHED ? find_largest(server) : UINT_MAX;
+    server->process.overload = level;
+    note_level(server, before, level, used);
+    for (unsigned i = 0; (level != before || level == OVERLOAD_SHED) && i < server->worker_count; i++)
+        worker_overload(server->workers[i], level, i == largest);
+}
+
 // ---- the admin port -----------------------------------------------------------------------------------------------
 
 static bool is_ready(void *context, struct slice *ret_why)
@@ -367,6 +413,8 @@ static bool init_control(struct server *server)
     }
     if (!server->dns || !loop_wake_init(&server->loop, &server->ended, on_ended) ||
         !loop_timer_init(&server->loop, &server->change_timer, on_change_timer))
+        return false;
+    if (!loop_timer_init(&server->loop, &server->memory_timer, on_memory_timer))
         return false;
     if (server->options->reload && server->options->has_changed) {
         loop_timer_start(&server->change_timer, CHANGE_POLL_MS, CHANGE_POLL_MS);
@@ -478,6 +526,10 @@ static bool start(struct server *server, const struct admin_source *source)
     free_orders(orders, server->worker_count);
     if (is_ok)
         start_checks(server);
+    uint64_t limit = server->options->memory_limit_bytes;
+    server->process.memory_limit_bytes = limit == 0 ? overload_cgroup_limit() : limit == UINT64_MAX ? 0 : limit;
+    if (is_ok && server->process.memory_limit_bytes)
+        loop_timer_start(&server->memory_timer, OVERLOAD_LOOK_MS, OVERLOAD_LOOK_MS);
     return is_ok;
 }
 

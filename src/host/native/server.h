@@ -17,7 +17,8 @@ struct server_options {
     uint16_t admin_port;  // on loopback; 0: no admin port. Not moved by port_offset
     uint16_t port_offset; // added to the ports of the listeners
     enum server_log_level log_level;
-    int64_t drain_ms; // longest drain after SIGTERM or SIGINT
+    uint64_t memory_limit_bytes; // 0: the cgroup's, if it has one; UINT64_MAX: none
+    int64_t drain_ms;            // longest drain after SIGTERM or SIGINT
     int64_t
         started_us; // monotonic (CLOCK_MONOTONIC) start of the process, for the ready line; 0: when server_run began
     const char *version;

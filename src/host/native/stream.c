@@ -73,6 +73,7 @@ static void end_stream(struct stream *stream, enum exchange_end end)
     else if (end != END_COMPLETE)
         counter_add(&worker->counters.cut_answers, 1);
     exchange_free(stream->exchange);
+    list_remove(&stream->node);
     free(stream);
     pools_unuse(pools);
 }
@@ -534,6 +535,7 @@ struct stream *stream_open(struct client *client, struct front *front, size_t li
         return NULL;
     }
     list_init(&stream->waiter.node);
+    list_append(&worker->streams, &stream->node);
     stream->is_streamed = exchange_body_mode(stream->exchange) == BODY_STREAMED;
     stream->is_body_read = request->content_length == 0;
     pools_use(stream->pools);
@@ -544,6 +546,11 @@ struct stream *stream_open(struct client *client, struct front *front, size_t li
 
 void stream_start(struct stream *stream, enum exchange_want want)
 {
+    if (stream->worker->overload >= OVERLOAD_REFUSE) {
+        counter_add(&stream->worker->counters.overload_refused, 1);
+        stream_fail(stream, ERROR_OVERLOADED);
+        return;
+    }
     if (want == EXCHANGE_WANT_BODY && stream->is_body_read)
         want = exchange_body(stream->exchange, slice_make("", 0), true);
     switch (want) {
@@ -593,6 +600,22 @@ void stream_body(struct stream *stream, struct slice piece, bool is_end)
         reply(stream);
         return;
     }
+}
+
+size_t stream_held_bytes(const struct stream *stream)
+{
+    size_t bytes = exchange_held_bytes(stream->exchange) + front_unsent(stream->front);
+    return bytes + (stream->upstream ? upstream_unsent(stream->upstream) : 0);
+}
+
+void stream_shed(struct stream *stream)
+{
+    if (stream->state == STREAM_FLUSH)
+        finish(stream, END_CUT);
+    else if (stream->is_answer_begun && stream->attempt)
+        fail_attempt(stream, ERROR_OVERLOADED, SLICE("short of memory"));
+    else
+        stream_fail(stream, ERROR_OVERLOADED);
 }
 
 void stream_fail(struct stream *stream, enum error_code error)

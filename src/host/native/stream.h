@@ -18,6 +18,7 @@ enum stream_state {
 };
 
 struct stream {
+    struct list node;    // in worker.streams
     struct front *front; // the client
     struct worker *worker;
     struct pools *pools;
@@ -59,6 +60,10 @@ struct slice stream_body_space(struct stream *stream, size_t wanted);
 void stream_body(struct stream *stream, struct slice piece, bool is_end);
 // The request can't be completed: malformed body, time limit.
 void stream_fail(struct stream *stream, enum error_code error);
+// What it holds in memory, about.
+size_t stream_held_bytes(const struct stream *stream);
+// Memory is short: ends it, with what the client can still be told.
+void stream_shed(struct stream *stream);
 // The client left, or its connection must end now: cancels everything and frees the stream.
 void stream_abort(struct stream *stream, enum exchange_end end);
 // What was queued for the client has been sent.

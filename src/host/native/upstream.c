@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PARTS_MAX 64          // slices for one system call
-#define UNSENT_MAX (1U << 20) // of a streamed body: the high mark, and what one read of the client may add
+#define PARTS_MAX 64           // slices for one system call
+#define SHRUNK_IDLE_US 1000000 // where memory is short
+#define UNSENT_MAX (1U << 20)  // of a streamed body: the high mark, and what one read of the client may add
 
 static void on_event(struct loop_io *io, unsigned events);
 static void on_deadline(struct deadline *deadline, int64_t now_us);
@@ -711,6 +712,9 @@ void upstream_release(struct upstream *upstream)
     }
     list_push(&pool->idle, &upstream->idle_node);
     want_events(upstream);
-    worker_deadline(upstream->worker, &upstream->deadline, loop_now_us() + upstream->idle_us);
+    int64_t idle_us = upstream->idle_us;
+    if (upstream->worker->overload >= OVERLOAD_SHRINK && idle_us > SHRUNK_IDLE_US)
+        idle_us = SHRUNK_IDLE_US;
+    worker_deadline(upstream->worker, &upstream->deadline, loop_now_us() + idle_us);
     pool_serve(pool->backend);
 }

@@ -7,8 +7,10 @@
 #include "host/native/client.h"
 #include "host/native/passthrough.h"
 #include "host/native/pool.h"
+#include "host/native/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -65,6 +67,57 @@ static void drain_clients(struct worker *worker)
     }
 }
 
+// ---- short of memory ----------------------------------------------------------------------------------------------
+
+static void close_idle_clients(struct worker *worker)
+{
+    struct list *node = worker->clients.next;
+    while (node != &worker->clients) {
+        struct client *client = LIST_OWNER(node, struct client, node);
+        node = node->next;
+        if (!client_is_idle(client))
+            continue;
+        counter_add(&worker->counters.overload_closed, 1);
+        client_close(client);
+    }
+}
+
+static struct stream *find_largest(struct worker *worker, size_t *ret_bytes)
+{
+    struct stream *largest = NULL;
+    *ret_bytes = 0;
+    for (struct list *node = worker->streams.next; node != &worker->streams; node = node->next) {
+        struct stream *stream = LIST_OWNER(node, struct stream, node);
+        size_t bytes = stream_held_bytes(stream);
+        if (bytes > *ret_bytes) {
+            *ret_bytes = bytes;
+            largest = stream;
+        }
+    }
+    return largest;
+}
+
+static void take_overload(struct worker *worker, enum overload_level level, bool is_shed)
+{
+    enum overload_level before = worker->overload;
+    size_t bytes;
+    worker->overload = level;
+    if (level >= OVERLOAD_SHRINK && before < OVERLOAD_SHRINK) {
+        close_idle_clients(worker);
+        if (worker->pools)
+            pools_close_idle(worker->pools);
+    }
+    struct stream *largest = level == OVERLOAD_SHED ? find_largest(worker, &bytes) : NULL;
+    if (is_shed && largest) {
+        counter_add(&worker->counters.overload_shed, 1);
+        stream_shed(largest);
+        find_largest(worker, &bytes);
+    }
+    __atomic_store_n(&worker->largest_bytes, level == OVERLOAD_SHED ? bytes : 0, __ATOMIC_RELAXED);
+}
+
+// ---- time, again --------------------------------------------------------------------------------------------------
+
 static void serve_waiting(struct worker *worker)
 {
     struct list *node = worker->all_pools.next;
@@ -113,7 +166,46 @@ static void pause_accepting(struct worker *worker)
 
 static void on_accept_timer(struct loop_timer *timer)
 {
-    watch_listeners(LIST_OWNER(timer, struct worker, accept_timer), true);
+    struct worker *worker = LIST_OWNER(timer, struct worker, accept_timer);
+    if (worker->reserve_fd < 0) // another thread was quicker
+        worker->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    watch_listeners(worker, true);
+}
+
+// The connection can't be served. TLS would have to shake hands first: it is closed without a word.
+static void turn_away(const struct listener *listener, int take_fd)
+{
+    static const char answer[] =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+        "connection: close\r\ncontent-length: 103\r\n\r\n"
+        "{\"error\":{\"message\":\"The gateway has too many connections.\",\"type\":"
+        "\"server_error\",\"code\":\"overloaded\"}}";
+    char ignored[4096];
+    if (!generation_has_tls(listener->worker->generation, listener->port->number)) {
+        struct iovec part = {(void *)(uintptr_t)answer, sizeof answer - 1};
+        net_read(take_fd, ignored, sizeof ignored); // what is unread turns the close into a reset
+        net_write(take_fd, &part, 1);
+        shutdown(take_fd, SHUT_WR);
+    }
+    close(take_fd);
+}
+
+// No descriptor is left: gives up the reserve to take a connection from the queue and tell it so. False when that does
+// not help either.
+static bool turn_away_with_reserve(struct listener *listener)
+{
+    struct worker *worker = listener->worker;
+    struct net_address peer;
+    if (worker->reserve_fd < 0)
+        return false;
+    close(worker->reserve_fd);
+    int fd = net_accept(listener->io.fd, &peer);
+    if (fd >= 0) {
+        turn_away(listener, fd);
+        counter_add(&worker->counters.connections_turned_away, 1);
+    }
+    worker->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
 }
 
 static bool is_full(const struct listener *listener)
@@ -133,6 +225,8 @@ static void accept_some(struct listener *listener, unsigned max)
         struct net_address peer;
         int fd = net_accept(listener->io.fd, &peer);
         if (fd < 0) {
+            if ((errno == EMFILE || errno == ENFILE) && turn_away_with_reserve(listener))
+                continue;
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(listener->worker);
             return;
@@ -144,7 +238,7 @@ static void accept_some(struct listener *listener, unsigned max)
                 client_accept(listener, fd, &peer);
             continue;
         }
-        close(fd);
+        turn_away(listener, fd);
         counter_add(&listener->worker->counters.connections_refused, 1);
     }
 }
@@ -285,10 +379,15 @@ static void on_wake(struct loop_wake *wake)
     pthread_mutex_lock(&worker->mutex);
     struct worker_order order = worker->order;
     bool is_drain_asked = worker->is_drain_asked, is_stop_asked = worker->is_stop_asked;
+    enum overload_level overload = worker->overload_asked;
+    bool is_shed = worker->is_shed_asked;
+    worker->is_shed_asked = false;
     worker->order = (struct worker_order){0};
     pthread_mutex_unlock(&worker->mutex);
     if (order.generation)
         take_order(worker, &order);
+    if (overload != worker->overload || overload == OVERLOAD_SHED)
+        take_overload(worker, overload, is_shed);
     if (is_stop_asked) {
         worker->is_draining = true;
         close_all(worker);
@@ -334,6 +433,8 @@ struct worker *worker_new(unsigned index, const struct server_options *options, 
     worker->read_bytes = malloc(WORKER_READ_BYTES);
     worker->spans = malloc(sizeof *worker->spans);
     list_init(&worker->clients);
+    list_init(&worker->streams);
+    worker->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&worker->arrivals);
     list_init(&worker->splices);
     list_init(&worker->all_pools);
@@ -416,6 +517,15 @@ void worker_drain(struct worker *worker, enum worker_drain_kind kind)
     ask(worker, NULL, true, false);
 }
 
+void worker_overload(struct worker *worker, enum overload_level level, bool is_shed)
+{
+    pthread_mutex_lock(&worker->mutex);
+    worker->overload_asked = level;
+    worker->is_shed_asked |= is_shed;
+    pthread_mutex_unlock(&worker->mutex);
+    loop_wake_send(&worker->wake);
+}
+
 void worker_stop(struct worker *worker)
 {
     ask(worker, NULL, true, true);
@@ -439,6 +549,8 @@ void worker_join(struct worker *worker)
     h2_shared_fini(&worker->h2);
     free(worker->read_bytes);
     free(worker->spans);
+    if (worker->reserve_fd >= 0)
+        close(worker->reserve_fd);
     pthread_mutex_destroy(&worker->mutex);
     free(worker);
 }

@@ -14,6 +14,7 @@
 #include "host/native/logsink.h"
 #include "host/native/loop.h"
 #include "host/native/net.h"
+#include "host/native/overload.h"
 #include "host/native/server.h"
 
 #include <pthread.h>
@@ -74,6 +75,7 @@ struct worker {
     size_t max_connections;
     size_t connection_count;
     struct list clients;
+    struct list streams;  // requests under way
     struct list arrivals; // connections whose TLS handshake is not done yet
     struct list splices;  // connections that are passed on unread
 
@@ -103,12 +105,17 @@ struct worker {
     struct loop_wake wake;
     pthread_mutex_t mutex;
     struct worker_order order; // generation NULL: none
+    enum overload_level overload_asked;
+    bool is_shed_asked;
     bool is_drain_asked;
     enum worker_drain_kind drain_kind;
     bool is_stop_asked;
     void (*on_end)(void *context); // called by the worker's thread as its last act
     void *on_end_context;
 
+    enum overload_level overload; // how short memory is
+    uint64_t largest_bytes;       // atomic: what the largest of `streams` held, when last looked at on OVERLOAD_SHED
+    int reserve_fd;               // to be closed when no other descriptor is left, so that one can be told so
     bool is_draining;
     int64_t drain_until_us;
     int64_t idle_until_us; // for connections that may still send a request; DEADLINE_NONE: that is over
@@ -124,6 +131,8 @@ bool worker_start(struct worker *worker, void (*on_end)(void *context), void *co
 void worker_reload(struct worker *worker, const struct worker_order *take_order);
 // No new connections; ends when the last client has gone, or when the time for draining is over.
 void worker_drain(struct worker *worker, enum worker_drain_kind kind);
+// How short memory is. `is_shed`: end the request that holds the most.
+void worker_overload(struct worker *worker, enum overload_level level, bool is_shed);
 // Ends at once.
 void worker_stop(struct worker *worker);
 // Waits for the thread to end and frees all.
