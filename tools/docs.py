@@ -54,8 +54,19 @@ def endpoints():
     return "\n".join(out) + "\n"
 
 
+def metrics():
+    out = ["# Metrics of the workers\n", GENERATED,
+           "`/metrics` of the admin port has these, summed over all workers, and what docs/operations.md names beside them.\n",
+           "| metric | type | counts |", "| --- | --- | --- |"]
+    for macro in ("COUNTER", "GAUGE"):
+        for _, metric, labels, text in rows("src/host/native/counters.def", macro):
+            labels = re.sub(r"=\\(.*?)\\", r'="\1"', labels)
+            out.append(f"| `{metric}{'{' + labels + '}' if labels else ''}` | {macro.lower()} | {text} |")
+    return "\n".join(out) + "\n"
+
+
 def main():
-    documents = {"docs/errors.md": errors(), "docs/endpoints.md": endpoints()}
+    documents = {"docs/errors.md": errors(), "docs/endpoints.md": endpoints(), "docs/metrics.md": metrics()}
     stale = []
     for name, text in documents.items():
         path = ROOT / name
