@@ -194,7 +194,8 @@ static struct slice read_hex_hash(struct resolver *resolver, const struct node *
     for (size_t i = 0; is_good && i < HASH_BYTES; i++) {
         int high = hex_value(text.ptr[i * step]), low = hex_value(text.ptr[i * step + 1]);
         is_good = high >= 0 && low >= 0 && (step == 2 || i + 1 == HASH_BYTES || text.ptr[i * step + 2] == ':');
-        hash[i] = (char)(high << 4 | low);
+        if (is_good)
+            hash[i] = (char)(high << 4 | low);
     }
     if (!is_good)
         tell_no_hash(resolver, item, "hexadecimal digits (64, perhaps with colons)");

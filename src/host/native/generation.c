@@ -122,7 +122,7 @@ static bool fill(struct generation *generation, const struct generation *before,
     if (!generation->loads || !generation->tls || !generation->servers || !generation->health || !matches)
         return false;
     for (size_t i = 0; i < config->backend_count; i++) {
-        generation->loads[i] = matches[i] == SIZE_MAX ? new_load() : ref_load(before->loads[matches[i]]);
+        generation->loads[i] = !before || matches[i] == SIZE_MAX ? new_load() : ref_load(before->loads[matches[i]]);
         if (!generation->loads[i] ||
             !make_backend_tls(generation, &config->backends[i], before, matches[i], arena, ret_why))
             return false;
