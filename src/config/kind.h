@@ -71,8 +71,8 @@ const struct kind *kind_of(enum resource_kind kind);
 // Tables, in kind_*.c.
 extern const struct kind kind_gateway_class, kind_gateway, kind_reference_grant, kind_ai_gateway_route,
     kind_ai_service_backend, kind_backend_security_policy, kind_gateway_config, kind_backend, kind_backend_tls_policy,
-    kind_backend_traffic_policy, kind_client_traffic_policy, kind_http_route, kind_tls_route, kind_envoy_proxy, kind_secret,
-    kind_config_map;
+    kind_backend_traffic_policy, kind_client_traffic_policy, kind_http_route, kind_tls_route, kind_envoy_proxy,
+    kind_secret, kind_config_map;
 
 // ---- for rules ----------------------------------------------------------------------------------------------------
 

@@ -267,9 +267,10 @@ static void write_rule(struct buf *out, const struct config_rule *rule, bool wit
 static void write_route(struct buf *out, const struct config_route *route, bool with_traffic)
 {
     begin(out, NULL, '{');
-    text(out, "kind", route->kind == ROUTE_AI     ? SLICE("AIGatewayRoute")
-                      : route->kind == ROUTE_HTTP ? SLICE("HTTPRoute")
-                                                  : SLICE("TLSRoute"));
+    text(out, "kind",
+         route->kind == ROUTE_AI     ? SLICE("AIGatewayRoute")
+         : route->kind == ROUTE_HTTP ? SLICE("HTTPRoute")
+                                     : SLICE("TLSRoute"));
     text(out, "namespace", route->namespace_);
     text(out, "name", route->name);
     begin(out, "hostnames", '[');
