@@ -54,7 +54,7 @@ struct cli {
     FILE *in;
     FILE *out;
     FILE *err;
-    bool has_colour; // `out` is a terminal that wants colours
+    bool has_colour;   // `out` is a terminal that wants colours
     char *const *argv; // the program's, with its name, ended by NULL; NULL in tests
     // An environment variable, NULL when unset.
     const char *(*environment)(const char *name);

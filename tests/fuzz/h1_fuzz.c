@@ -84,9 +84,9 @@ static enum h1_result read_head(struct h1_reader *reader, bool is_request, struc
     static struct h1_spans spans;
     struct h1_request request;
     struct h1_response response;
-    enum h1_result result =
-        is_request ? h1_read_request(reader, bytes, fed, &limits, &spans, &request, ret_used)
-                   : h1_read_response(reader, bytes, fed, &limits, false, &spans, &response, ret_used);
+    enum h1_result result = is_request
+                                ? h1_read_request(reader, bytes, fed, &limits, &spans, &request, ret_used)
+                                : h1_read_response(reader, bytes, fed, &limits, false, &spans, &response, ret_used);
     if (result == H1_READY && is_request)
         note_request(transcript, &request);
     if (result == H1_READY && !is_request) {
