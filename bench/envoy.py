@@ -65,7 +65,7 @@ class System(run.System):
     def __init__(self, name, mock):
         self.name, self.port, self.process = name, run.free_port(), None
         file = OUT / f"envoy-{name}.yaml"
-        file.write_text(run.FULL.format(out=OUT, port=self.port, mock=mock, log=run.log_fields()))
+        file.write_text(run.FULL.format(out=OUT, port=self.port, mock=mock, log=run.log_fields(), access_log=OUT / f"envoy-{name}-access.log"))
         written = subprocess.run([WEIR, "envoy", file, "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
         bootstrap = json.loads(written.stdout)
         if name != "weir":
@@ -110,12 +110,12 @@ def main():
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
-    run.build_sse_load() if hasattr(run, "build_sse_load") else None
+    subprocess.run(["cc", "-O2", "-o", OUT / "sse_load", ROOT / "bench/sse_load.c"], check=True)
     port = run.free_port()
     mock = run.spawn(run.LOAD_CORE, [WEIR, "mock", "--port", str(port)], name="envoy-mock")
     run.wait_for(port, mock)
     text = ["# Weir inside Envoy, measured", "",
-            f"Envoy {subprocess.run([host.binary(), '--version'], capture_output=True, text=True).stdout.split('/')[1]}, one worker on one core, load and provider on "
+            f"Envoy {subprocess.run([host.binary(), '--version'], capture_output=True, text=True).stdout.split('version: ')[1].split('/')[1]}, one worker on one core, load and provider on "
             f"another; {options.connections} connections, {options.rounds} interleaved rounds of {options.seconds} s; CPU as the kernel accounts it to Envoy. "
             "Written by bench/envoy.py.", ""]
     systems = [System(name, port) for name in ("plain", "log", "weir", "lua")]
@@ -127,9 +127,8 @@ def main():
         results = run.rounds_of(systems, options.rounds, lambda system: run.wrk(system, options.connections, script, options.seconds), title)
         text += [f"## Chat, {title}", ""] + table(results, "plain", "a request") + [""]
         text += [f"Weir over Envoy with the same log: {run.ratio(results, 'weir', 'cpu', 'log')}.", ""]
-    if (OUT / "sse_load").exists():
-        results = run.rounds_of([s for s in systems if s.name != "lua"], options.rounds, lambda system: run.sse(system, 200, 100, 50), "events")
-        text += ["## Streams, 200 at a time, 100 events each", ""] + table(results, "plain", "an event") + [""]
+    results = run.rounds_of([s for s in systems if s.name != "lua"], options.rounds, lambda system: run.sse(system, 200, 100, 50), "events")
+    text += ["## Streams, 200 at a time, 100 events each", ""] + table(results, "plain", "an event") + [""]
     for system in systems:
         system.stop()
     text += ["## Memory for one body", "", "| body | before KiB | peak KiB | more than before, × body |", "| --- | --- | --- | --- |"]
