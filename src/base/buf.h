@@ -23,7 +23,7 @@ bool buf_reserve(struct buf *buf, size_t more);
 // Each append is whole or not at all; a refused one gives false and sets has_failed.
 static inline bool buf_append(struct buf *buf, struct slice s)
 {
-    if (s.len > buf->cap - buf->len && !buf_reserve(buf, s.len))
+    if ((!buf->ptr || s.len > buf->cap - buf->len) && !buf_reserve(buf, s.len))
         return false;
     if (s.len)
         memcpy(buf->ptr + buf->len, s.ptr, s.len);

@@ -37,6 +37,8 @@ static bool prepare(struct inherited_socket *socket)
 
 static void read_sockets(struct inherited *inherited, size_t count, struct slice names)
 {
+    if (count == 0)
+        return;
     inherited->items = calloc(count, sizeof *inherited->items);
     for (size_t i = 0; inherited->items && i < count; i++) {
         struct inherited_socket *socket = &inherited->items[inherited->count];

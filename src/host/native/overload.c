@@ -23,7 +23,7 @@ enum overload_level overload_next(enum overload_level before, uint64_t used_byte
     enum overload_level level = OVERLOAD_NONE;
     while (level + 1 < OVERLOAD_LEVELS && percent >= from_percent[level + 1])
         level++;
-    while (level < before && percent + LEAVE_POINTS >= from_percent[level + 1])
+    while (level + 1 < OVERLOAD_LEVELS && level < before && percent + LEAVE_POINTS >= from_percent[level + 1])
         level++;
     return level;
 }
