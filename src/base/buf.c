@@ -31,7 +31,7 @@ static bool refuse(struct buf *buf)
 bool buf_reserve(struct buf *buf, size_t more)
 {
     size_t need;
-    if (more <= buf->cap - buf->len)
+    if (more == 0 || (buf->ptr && more <= buf->cap - buf->len))
         return true;
     if (__builtin_add_overflow(buf->len, more, &need) || need > buf->max)
         return refuse(buf);
