@@ -23,11 +23,10 @@ bool buf_reserve(struct buf *buf, size_t more);
 // Each append is whole or not at all; a refused one gives false and sets has_failed.
 static inline bool buf_append(struct buf *buf, struct slice s)
 {
-    if (!s.ptr || s.len == 0) // a slice of nothing need not point anywhere
-        return true;
     if ((!buf->ptr || s.len > buf->cap - buf->len) && !buf_reserve(buf, s.len))
         return false;
-    memcpy(buf->ptr + buf->len, s.ptr, s.len);
+    if (s.len)
+        memcpy(buf->ptr + buf->len, s.ptr, s.len);
     buf->len += s.len;
     return true;
 }
