@@ -568,7 +568,7 @@ static void process(struct client *client, char *bytes, size_t len)
     client->is_processing = false;
     if (client->state == CLIENT_CLOSED)
         return;
-    if (bytes == client->held.ptr && client->held.len)
+    if (client->held.len && bytes == client->held.ptr)
         buf_drop_front(&client->held, at < client->held.len ? at : client->held.len);
     else if (at < len && !buf_append(&client->held, slice_make(bytes + at, len - at))) {
         client_close(client);
