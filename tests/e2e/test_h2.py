@@ -11,7 +11,8 @@ import h2.errors
 import pytest
 
 from conftest import EXAMPLES, rss_kib
-from http2 import (CONTINUATION, DATA, HEADERS, JSON, PING, PREFACE, PRIORITY, SETTINGS, WINDOW_UPDATE, Http2, frame, head)
+from http2 import (CONTINUATION, DATA, GOAWAY, HEADERS, JSON, PING, PREFACE, PRIORITY, SETTINGS, WINDOW_UPDATE, Http2,
+                   frame, head)
 from native import Native
 from test_streams import EVENT, SSE, STREAM, Backend, behind, chunk
 import vectors
@@ -397,6 +398,18 @@ def test_pings_now_and_then_are_fine(port):
         client.raw(frame(PING, 0, 0, b"12345678"))
     assert client.ask(LIST).status == 200
     client.close()
+
+
+def test_frames_that_cross_our_close_meet_no_reset(port):
+    client = Http2(port)
+    client.raw(frame(GOAWAY, 0, 0, struct.pack(">II", 0, 0xff)))
+    while client.socket.recv(65536):
+        pass
+    for _ in range(2):
+        client.socket.sendall(frame(PING, 0, 0, b"12345678"))
+        time.sleep(0.05)
+    assert client.socket.recv(65536) == b""
+    client.socket.close()
 
 
 def test_rapid_resets_end_the_connection(gateway):

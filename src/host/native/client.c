@@ -718,14 +718,14 @@ void client_h2_moved(struct client *client)
     if (client->state != CLIENT_H2)
         return;
     if (h2_is_over(client->h2)) {
-        bool is_broken = client->h2->is_broken, is_terminated = client->h2->is_terminated;
+        bool is_broken = client->h2->is_broken;
         h2_free(client->h2, END_CLIENT_GONE);
         client->h2 = NULL;
         if (is_broken || !client_refresh(client)) {
             client_close(client);
             return;
         }
-        finish_connection(client, !is_terminated);
+        finish_connection(client, false); // frames that cross our end, a PING after a GOAWAY, must meet no reset
     }
     want_events(client);
     arm(client);
