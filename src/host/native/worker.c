@@ -75,10 +75,11 @@ static void close_idle_clients(struct worker *worker)
     while (node != &worker->clients) {
         struct client *client = LIST_OWNER(node, struct client, node);
         node = node->next;
-        if (!client_is_idle(client))
+        bool is_idle_h2 = client->h2 && client->h2->stream_count == 0;
+        if (!is_idle_h2 && !client_is_idle(client))
             continue;
         counter_add(&worker->counters.overload_closed, 1);
-        client_close(client);
+        client_retire(client);
     }
 }
 
