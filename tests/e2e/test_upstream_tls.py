@@ -153,7 +153,7 @@ def serve(certificates, tmp_path):
         port = vectors.free_port()
         file = tmp_path / f"config-{len(ended)}.yaml"  # each its own: a running one takes up what is written
         file.write_text(CONFIG % {"port": port, "backend": server.server_port, "tls": tls, "ca": ca, "more": more})
-        native = Native(file)
+        native = Native(file, workers=1)
         ended.append((native, server))
         return native, port, context
     yield start

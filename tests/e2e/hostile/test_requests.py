@@ -29,7 +29,7 @@ class Front:
         text = (EXAMPLES / "quickstart.yaml").read_text() + PLAIN
         file = folder / "config.yaml"
         file.write_text(vectors.substitute(text, {"WEIR_PORT": str(self.port), "MOCK_PORT": str(self.upstream.port)}))
-        self.native = Native(file)
+        self.native = Native(file, workers=1)  # one pool, so that it is known which connection is used again
 
 
 @pytest.fixture(scope="module")
