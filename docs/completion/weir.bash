@@ -8,7 +8,7 @@ _weir()
         return
     fi
     case ${COMP_WORDS[1]} in
-    run) words='--address --workers --admin-port --log-level --port-offset --drain-time --memory-limit --generation-header --mock --help' ;;
+    run) words='--address --workers --admin-port --log-level --port-offset --drain-time --memory-limit --generation-header --upgrade --mock --help' ;;
     check) words='--json --help' ;;
     explain) words='--request --path --header --data --listener --json --help' ;;
     test) words='--case --verbose --help' ;;

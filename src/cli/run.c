@@ -132,6 +132,7 @@ static bool read_options(struct cli *cli, const struct arguments *arguments, str
         !argument_duration_ms(cli, arguments, OPTION_RUN_DRAIN_TIME, &options->drain_ms))
         return false;
     options->has_generation_header = argument_flag(arguments, OPTION_RUN_GENERATION_HEADER);
+    options->takes_over = argument_flag(arguments, OPTION_RUN_UPGRADE);
     options->workers = (unsigned)workers;
     options->admin_port = (uint16_t)admin_port;
     options->port_offset = (uint16_t)offset;

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from native import Native
-from test_reload import BODY, Load, Models, Running, Slow, configuration
+from test_reload import BODY, LISTENER, Load, Models, Running, Slow, configuration
 import vectors
 
 
@@ -123,6 +123,107 @@ def test_an_upgrade_that_fails_changes_nothing(tmp_path):
     finally:
         backend.release.set()
         end(weir.native, pid)
+
+
+# ---- weir run --upgrade ----------------------------------------------------------------------------------------------
+
+
+class Successor:
+    """A second process, started by hand, that takes over from the first one."""
+
+    def __init__(self, weir, path=None, *options):
+        self.native = Native(path or weir.path, "--generation-header", "--admin-port", str(weir.admin), *options, "--upgrade",
+                             workers=2)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_process_started_with_upgrade_takes_over_under_load(tmp_path, workers):
+    backend, port, path = Slow(), vectors.free_port(), tmp_path / "weir.yaml"
+    path.write_text(configuration(port, backend.port))
+    weir = Running(path, port, backend, "--workers", str(workers))
+    load = Load(port, 300, 40).start()
+    chain = [weir.native]
+    try:
+        wait_until(lambda: load.open_streams == 40 and load.done >= 32)
+        for _ in range(2):
+            pid = chain[-1].process.pid
+            chain.append(Successor(weir).native)
+            assert any(f"taking over from process {pid}" in line for line in chain[-1].errors)
+            assert chain[-2].wait(lambda: any("serves now" in line for line in chain[-2].errors), 15)
+            assert {weir.ask().status for _ in range(50)} == {200}
+        assert weir.metric("weir_open_connections") is not None
+        assert weir.native.process.poll() is None  # its streams go on
+        backend.released.set()
+        load.finish()
+        assert load.failures == [] and load.ended == 40
+        wait_until(lambda: chain[0].process.poll() is not None and chain[1].process.poll() is not None, 30)
+        assert [each.process.returncode for each in chain[:2]] == [0, 0]
+        assert weir.ask().status == 200
+        pid = upgrade(chain[-1], chain[-1].process.pid)  # and from within, though its arguments say --upgrade
+        assert pid and weir.ask().status == 200
+        end(chain[-1], pid)
+    finally:
+        backend.released.set()
+        for each in chain:
+            each.stop()
+
+
+def fails_to_start(*options):
+    """Runs `weir run` to its end and gives what it says."""
+    done = subprocess.run([str(vectors.weir()), "run", "--address", "127.0.0.1", "--admin-port", "0", *options],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode in (1, 2), done.stderr
+    return done.stderr
+
+
+def test_upgrade_with_nobody_there_is_an_error(tmp_path):
+    path = tmp_path / "weir.yaml"
+    path.write_text(configuration(vectors.free_port(), vectors.free_port()))
+    assert "no weir of this user serves a port of this configuration" in fails_to_start(str(path), "--upgrade")
+
+
+def test_a_successor_that_does_not_come_to_serve_changes_nothing(tmp_path):
+    backend, port, path = Models(), vectors.free_port(), tmp_path / "weir.yaml"
+    path.write_text(configuration(port, backend.port))
+    weir = Running(path, port, backend)
+    try:
+        broken = tmp_path / "broken.yaml"
+        broken.write_text("kind: Nonsense\n")
+        fails_to_start(str(broken), "--upgrade")  # sockets were not asked for yet
+        assert weir.metric("weir_upgrades_failed_total") == 0
+        taken = socket.create_server(("127.0.0.1", 0))  # a port that it can't have, beside the one that it takes over
+        more = tmp_path / "more.yaml"
+        more.write_text(LISTENER % taken.getsockname()[1] + configuration(port, backend.port))
+        assert f"port {taken.getsockname()[1]} is in use" in fails_to_start(str(more), "--upgrade")
+        wait_until(lambda: weir.metric("weir_upgrades_failed_total") == 1)
+        assert weir.native.wait(lambda: any("ended before it served" in line for line in weir.native.errors), 10)
+        assert weir.ask().status == 200 and weir.native.process.poll() is None
+        taken.close()
+        successor = Successor(weir, more).native  # and then it does
+        try:
+            assert weir.native.process.wait(20) == 0
+            assert weir.ask().status == 200
+        finally:
+            assert successor.stop() == 0
+    finally:
+        backend.release.set()
+        weir.native.stop()
+
+
+def test_a_successor_may_have_its_admin_port_elsewhere(tmp_path):
+    backend, port, path = Models(), vectors.free_port(), tmp_path / "weir.yaml"
+    path.write_text(configuration(port, backend.port))
+    weir = Running(path, port, backend)
+    other = Native(path, "--admin-port", "0", "--upgrade", workers=1)
+    try:
+        assert weir.native.process.wait(20) == 0
+        assert weir.ask().status == 200
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", weir.admin), timeout=5)
+    finally:
+        backend.release.set()
+        assert other.stop() == 0
+        weir.native.stop()
 
 
 # ---- systemd ---------------------------------------------------------------------------------------------------------

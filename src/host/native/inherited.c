@@ -55,6 +55,23 @@ static void read_sockets(struct inherited *inherited, size_t count, struct slice
     }
 }
 
+bool inherited_add(struct inherited *inherited, int take_fd, bool is_admin)
+{
+    struct inherited_socket added = {.fd = take_fd, .is_admin = is_admin};
+    struct inherited_socket *items =
+        prepare(&added) ? realloc(inherited->items, (inherited->count + 1) * sizeof *items) : NULL;
+    if (!items)
+        return false;
+    inherited->items = items;
+    inherited->items[inherited->count++] = added;
+    return true;
+}
+
+bool inherited_is_awaited(const struct inherited *inherited)
+{
+    return inherited->ready_fd >= 0;
+}
+
 // The variables name the process that they are meant for, or the one that meant them: without that they came down from
 // somewhere else, and the descriptors are others.
 void inherited_take(struct inherited *ret_inherited)
@@ -111,6 +128,13 @@ int inherited_find_admin(struct inherited *inherited)
         if (inherited->items[i].fd >= 0 && inherited->items[i].is_admin)
             return take(&inherited->items[i]);
     return -1;
+}
+
+void inherited_drop_admin(struct inherited *inherited, uint16_t at)
+{
+    for (size_t i = 0; i < inherited->count; i++)
+        if (inherited->items[i].fd >= 0 && inherited->items[i].is_admin && inherited->items[i].bound_at != at)
+            close(take(&inherited->items[i]));
 }
 
 void inherited_tell_ready(struct inherited *inherited)

@@ -6,11 +6,13 @@
 
 #include "host/native/admin.h"
 #include "host/native/folder_watch.h"
+#include "host/native/handover.h"
 #include "host/native/health_check.h"
 #include "host/native/inherited.h"
 #include "host/native/metrics.h"
 #include "host/native/ports.h"
 #include "host/native/service.h"
+#include "host/native/takeover.h"
 #include "host/native/upgrade.h"
 #include "host/native/worker.h"
 
@@ -52,6 +54,7 @@ struct server {
     struct inherited inherited;
     struct ports ports;
     struct upgrade upgrade;
+    struct handover *handover; // NULL: it does not hand over (any more)
     bool is_draining;
     bool is_stop_asked; // by a signal
     struct metrics_process process;
@@ -201,6 +204,8 @@ static void drain(struct server *server, enum worker_drain_kind kind)
 {
     say(server, SERVER_LOG_INFO, "draining, %lld s at most", (long long)(server->options->drain_ms / 1000));
     server->is_draining = true;
+    handover_free(server->handover);
+    server->handover = NULL;
     ports_release(&server->ports);
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_drain(server->workers[i], kind);
@@ -215,6 +220,20 @@ static void on_stop_signal(struct server *server)
         drain(server, WORKER_DRAIN_STOP);
     for (unsigned i = 0; is_second && i < server->worker_count; i++)
         worker_stop(server->workers[i]);
+}
+
+// A container ends with its process 1, whoever else serves in it.
+static bool may_upgrade(const struct server *server, struct slice *ret_why)
+{
+    if (getpid() == 1)
+        *ret_why = SLICE("process 1 of a container can't be replaced; start a new container");
+    else if (server->is_draining)
+        *ret_why = SLICE("it is draining");
+    else if (server->upgrade.is_under_way || handover_is_under_way(server->handover))
+        *ret_why = SLICE("one is under way");
+    else
+        return true;
+    return false;
 }
 
 static struct upgrade_socket *list_sockets(const struct server *server, size_t *ret_count)
@@ -258,22 +277,26 @@ static void on_upgraded(void *context, int pid, struct slice why)
     drain(server, WORKER_DRAIN_HAND_OVER);
 }
 
-// A container ends with its process 1, whoever else serves in it.
 static void upgrade(struct server *server)
 {
-    struct slice why = SLICE("it is draining");
+    struct slice why = SLICE("it was started without a path");
     size_t count = 0;
     struct upgrade_socket *sockets = list_sockets(server, &count);
     bool is_begun = false;
-    if (getpid() == 1)
-        why = SLICE("process 1 of a container can't be replaced; start a new container");
-    else if (!server->is_draining && server->options->argv && sockets)
+    if (may_upgrade(server, &why) && server->options->argv && sockets)
         is_begun = upgrade_begin(&server->upgrade, &server->loop, server->options->argv, sockets, count, &why);
     free(sockets);
     if (is_begun)
         say(server, SERVER_LOG_INFO, "upgrade: process %d starts with %zu sockets", server->upgrade.pid, count);
     else
         upgrade_failed(server, why);
+}
+
+// For a process that was started with --upgrade.
+static struct upgrade_socket *list_for_taker(void *context, size_t *ret_count, struct slice *ret_why)
+{
+    struct server *server = context;
+    return may_upgrade(server, ret_why) ? list_sockets(server, ret_count) : NULL;
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -425,6 +448,23 @@ static bool init_control(struct server *server)
     return true;
 }
 
+// A process that was taken over from may have had its admin port elsewhere, or have one that is not wanted here.
+static bool take_over(struct server *server)
+{
+    char why[TAKEOVER_WHY_MAX];
+    int pid = 0;
+    if (!server->options->takes_over || inherited_is_awaited(&server->inherited)) // a later SIGUSR2 came first
+        return true;
+    if (!takeover_ask(snapshot_config(server->generation->snapshot), server->options->port_offset, &server->inherited,
+                      &pid, why)) {
+        say(server, SERVER_LOG_ERROR, "--upgrade: %s", why);
+        return false;
+    }
+    inherited_drop_admin(&server->inherited, server->options->admin_port);
+    say(server, SERVER_LOG_INFO, "taking over from process %d", pid);
+    return true;
+}
+
 static bool open_admin(struct server *server, const struct admin_source *source)
 {
     struct slice why = SLICE("");
@@ -516,7 +556,7 @@ static bool start(struct server *server, const struct admin_source *source)
     server->logsink = logsink_new();
     if (!server->workers || !server->logsink)
         return false;
-    if (!open_admin(server, source))
+    if (!take_over(server) || !open_admin(server, source))
         return false;
     struct worker_order *orders = make_orders(server, server->generation);
     if (!orders)
@@ -531,6 +571,14 @@ static bool start(struct server *server, const struct admin_source *source)
     if (is_ok && server->process.memory_limit_bytes)
         loop_timer_start(&server->memory_timer, OVERLOAD_LOOK_MS, OVERLOAD_LOOK_MS);
     return is_ok;
+}
+
+static void offer_sockets(struct server *server)
+{
+    const struct handover_owner owner = {list_for_taker, on_upgraded, server};
+    server->handover = handover_new(&server->loop, &owner);
+    if (!server->handover)
+        say(server, SERVER_LOG_DEBUG, "no socket for `weir run --upgrade`");
 }
 
 int server_run(struct snapshot *take_snapshot, const struct server_options *options)
@@ -556,6 +604,7 @@ int server_run(struct snapshot *take_snapshot, const struct server_options *opti
     }
     if ((unused = inherited_close(&server.inherited)) > 0)
         say(&server, SERVER_LOG_WARN, "%zu sockets were handed down that no listener asks for", unused);
+    offer_sockets(&server);
     print_ready(&server, started_us);
     service_ready();
     inherited_tell_ready(&server.inherited);

@@ -24,6 +24,7 @@ struct server_options {
     const char *version;
     char *const *argv;          // of the program, for hot upgrades; NULL: there are none
     bool has_generation_header; // answers tell x-weir-generation
+    bool takes_over;            // from a running process: its sockets are served, and it drains then (takeover.h)
     // Loads the configuration anew, on SIGHUP and when `has_changed` says so: reads, compiles, prints its own findings.
     // Called on the control thread, never on a worker. RELOAD_DONE hands over a snapshot whose generation is
     // `generation`. NULL: reloads are off and SIGHUP is logged and ignored.
