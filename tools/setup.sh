@@ -137,6 +137,8 @@ install_packages() {
     say "apt-get install$names"
     # shellcheck disable=SC2086
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $names >/dev/null
+    # What was configured without them, such as a build without tests, is configured anew.
+    rm -f build/build.ninja build/*/build.ninja
 }
 
 # Python packages live in .venv; the stamp holds the requirements that it was filled from.
