@@ -102,7 +102,7 @@ def certificates(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificates")
     for ca in ("ca", "strangers"):
         make.authority(folder, ca)
-    for name, host, days in (("good", "backend.example", 2), ("expired", "backend.example", -1), ("other", "other.example", 2),
+    for name, host, days in (("good", "backend.example", 2), ("expired", "backend.example", 0), ("other", "other.example", 2),
                              ("revoked", "backend.example", 2)):
         make.leaf(folder, name, f"DNS:{host}", days=days)
     make.leaf(folder, "stranger", "DNS:backend.example", ca="strangers")

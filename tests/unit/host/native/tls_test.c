@@ -46,7 +46,7 @@ static int begin_all(void **state)
             "2>/dev/null && printf 'subjectAltName=DNS:%s,IP:127.0.0.1' >ext && openssl x509 -req -in %s.csr -CA "
             "ca.pem "
             "-CAkey ca.key -CAcreateserial -extfile ext -days %d -out %s.pem 2>/dev/null",
-            folder, names[i], names[i], i == 2 ? "other.example" : "backend.example", names[i], i == 1 ? -1 : 2,
+            folder, names[i], names[i], i == 2 ? "other.example" : "backend.example", names[i], i == 1 ? 0 : 2,
             names[i]);
     run("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout self.key -out self.pem "
         "-days 2 "
