@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 10
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export JOBS FUZZ_SECONDS
 
-.PHONY: all help setup run test bench fuzz check install clean
+.PHONY: all help setup run test bench bench-wire bench-streams storm fuzz check install clean
 .DEFAULT_GOAL := all
 
 all: ## build release into build/ (build/weir); names what is missing
@@ -13,7 +13,7 @@ all: ## build release into build/ (build/weir); names what is missing
 	@tools/build.sh release
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 setup: ## install what is missing (asks for root only then)
 	@tools/setup.sh build test check
@@ -31,6 +31,11 @@ bench: ## side by side with nginx and HAProxy; writes bench/RESULTS.md
 	@tools/setup.sh build bench
 	@tools/build.sh release
 	@bench/run.py
+
+bench-wire: ## TLS and HTTP/2 beside nginx and HAProxy, five minutes; writes a part of bench/WIRE.md
+	@tools/setup.sh build bench
+	@tools/build.sh release
+	@bench/wire.py
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (10) each
 	@tools/setup.sh build check

@@ -195,7 +195,9 @@ def wait_for(port, process, seconds=30):
 
 
 class System:
-    def __init__(self, name, mock, streaming=False):
+    """One proxy under test. `change` gets the text of its configuration and gives the one that is used."""
+
+    def __init__(self, name, mock, streaming=False, change=lambda text: text):
         self.name, self.port, self.process = name, free_port(), None
         if name == "direct":
             self.port = mock
@@ -204,13 +206,13 @@ class System:
         values = {"out": OUT, "port": self.port, "mock": mock, "buffering": "off" if streaming else "on", "log": log_fields(),
                   "access_log": OUT / f"{name}-access.log"}
         if name == "nginx":
-            file.write_text(NGINX.format(**values))
+            file.write_text(change(NGINX.format(**values)))
             command = [program("nginx"), "-p", OUT, "-c", file]
         elif name == "haproxy":
-            file.write_text(HAPROXY.format(**values))
+            file.write_text(change(HAPROXY.format(**values)))
             command = [program("haproxy"), "-db", "-q", "-f", file]
         else:
-            text = (FLOOR if name == "weir-floor" else FULL).format(**values)
+            text = change((FLOOR if name == "weir-floor" else FULL).format(**values))
             if name == "weir-10000-routes":
                 text += "".join(MORE_ROUTE.format(i=i) for i in range(10000))
             file = file.with_suffix(".yaml")
@@ -281,10 +283,10 @@ def body(size):
     return json.dumps(request)
 
 
-def wrk(system, connections, script, seconds):
+def wrk(system, connections, script, seconds, scheme="http"):
     before = system.cpu_us()
     run = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script,
-                          f"http://127.0.0.1:{system.port}/v1/chat/completions"], capture_output=True, text=True)
+                          f"{scheme}://127.0.0.1:{system.port}/v1/chat/completions"], capture_output=True, text=True)
     after = system.cpu_us()
     lines = [line for line in run.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:

@@ -32,8 +32,17 @@ packages_of() { # group
         libpcre2-dev libllhttp-dev libnghttp2-dev ;;
     test) echo git libcmocka-dev libyyjson-dev python3-venv openssl curl slowhttptest ;;
     check) echo git clang clang-tidy "libclang-rt-$clang_version-dev" cppcheck binutils python3-venv libcmocka-dev ;;
-    bench) echo nginx haproxy wrk python3 util-linux libyyjson-dev ;;
+    bench) echo nginx haproxy wrk python3 util-linux openssl libyyjson-dev "$(h2load_packages)" ;;
     *) echo "setup: unknown group '$1' (build, test, check, bench)" >&2; exit 2 ;;
+    esac
+}
+
+# h2load. On Debian 12 its package wants the nghttp2 that our build replaces: bench/wire.py unpacks a copy of it, which
+# needs these.
+h2load_packages() {
+    case $(system) in
+    "debian 12") echo libev4 libjemalloc2 ;;
+    *) echo nghttp2-client ;;
     esac
 }
 

@@ -8,6 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 import h2.errors
+import h2.events
 import pytest
 
 from conftest import EXAMPLES, rss_kib
@@ -260,6 +261,21 @@ def test_a_large_body_passes_the_windows(gateway):
     client.upload(stream, body)
     assert client.finish(stream).status == 200
     assert len(front.attempts[0].body) == len(body) + len("-small")
+    client.close()
+
+
+def test_a_body_that_is_whole_gets_no_window_back(port):
+    """A frame, and a system call, that nobody needs. What the kernel hands over in two parts may get one."""
+    client, needless = Http2(port), 0
+    body = json.dumps({"model": "demo", "messages": [{"role": "user", "content": "x" * 40000}]}).encode()
+    for _ in range(20):
+        stream = client.request(POST, None, end=False)
+        for at in range(0, len(body), 16384):
+            client.h2.send_data(stream, body[at:at + 16384], end_stream=at + 16384 >= len(body))
+        client.flush()
+        assert client.finish(stream).status == 200
+        needless += any(isinstance(event, h2.events.WindowUpdated) and event.stream_id == stream for event in client.events)
+    assert needless <= 10
     client.close()
 
 

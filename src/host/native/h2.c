@@ -40,6 +40,7 @@ struct h2 *h2_new(struct client *client, const struct config_client *limits)
     list_init(&h2->streams);
     list_init(&h2->touched);
     list_init(&h2->closed);
+    list_init(&h2->owed);
     h2_head_init(&h2->head);
     h2_guard_init(&h2->guard, h2->idle_since_us);
     if (nghttp2_session_server_new2(&h2->session, shared->callbacks, h2, shared->option) != 0) {
@@ -419,9 +420,19 @@ static void settle(struct h2 *h2)
     }
 }
 
+static void give_windows(struct h2 *h2)
+{
+    while (!list_is_empty(&h2->owed)) {
+        struct h2_stream *stream = LIST_OWNER(h2->owed.next, struct h2_stream, owed_node);
+        list_remove(&stream->owed_node);
+        h2_stream_give_window(stream);
+    }
+}
+
 static void flush(struct h2 *h2)
 {
     struct client *client = h2->client;
+    give_windows(h2);
     h2_write(h2);
     settle(h2);
     client_h2_moved(client);

@@ -30,6 +30,7 @@ struct h2 {
     struct list streams; // h2_stream.node
     struct list touched; // streams with news for their exchange (h2_stream.touched_node)
     struct list closed;  // streams that nghttp2 has let go of (h2_stream.node)
+    struct list owed;    // streams with a window to give back (h2_stream.owed_node)
     struct config_client limits;
     struct h2_head head;
     struct h2_guard guard;
@@ -56,12 +57,14 @@ struct h2_stream {
     struct stream *stream; // NULL: answered, refused, or gone
     struct list node;
     struct list touched_node;
+    struct list owed_node;
     struct deadline deadline;
     int32_t id;
     uint32_t error;      // of the end, with is_closed
     struct buf held;     // body bytes that the stream could not take yet; at most a window
     struct buf queue;    // of the answer
     size_t queue_at;     // sent of it
+    size_t owed_window;  // body bytes that were taken and not given back to the client's window
     int64_t answer_left; // bytes of a content-length still owed; -1: not counted
     int64_t begun_us;
     int64_t received_us;   // the last body byte
@@ -119,6 +122,8 @@ void h2_touch(struct h2_stream *stream);
 bool h2_stream_open(struct h2 *h2, int32_t id, const struct h1_request *request, bool is_end, enum error_code error);
 void h2_stream_data(struct h2_stream *stream, struct slice piece);
 void h2_stream_data_end(struct h2_stream *stream);
+// Gives back what was taken of the stream's window, unless nothing more can come.
+void h2_stream_give_window(struct h2_stream *stream);
 // The answer went out, the request has not come to its end: what still comes is thrown away for a while, so that a
 // client that is busy sending sees the answer, before the stream is reset.
 void h2_stream_linger(struct h2_stream *stream);

@@ -41,6 +41,7 @@ static struct h2_stream *new_stream(struct h2 *h2, int32_t id)
     buf_init(&stream->queue, QUEUE_CEILING);
     deadline_init(&stream->deadline, on_deadline);
     list_init(&stream->touched_node);
+    list_init(&stream->owed_node);
     list_append(&h2->streams, &stream->node);
     h2->stream_count++;
     nghttp2_session_set_stream_user_data(h2->session, id, stream);
@@ -100,12 +101,23 @@ bool h2_stream_open(struct h2 *h2, int32_t id, const struct h1_request *request,
 
 // ---- the request's body -------------------------------------------------------------------------------------------
 
+// The window is given back at the end of the turn: by then the end of the body is often known, and no frame is needed.
 static void consume(struct h2_stream *stream, size_t len)
 {
     if (stream->is_closed || len == 0)
         return;
-    nghttp2_session_consume_stream(stream->h2->session, stream->id, len);
+    stream->owed_window += len;
+    if (list_is_empty(&stream->owed_node))
+        list_append(&stream->h2->owed, &stream->owed_node);
     h2_schedule(stream->h2);
+}
+
+void h2_stream_give_window(struct h2_stream *stream)
+{
+    size_t len = stream->owed_window;
+    stream->owed_window = 0;
+    if (!stream->is_closed && !stream->is_request_read)
+        nghttp2_session_consume_stream(stream->h2->session, stream->id, len);
 }
 
 static bool takes_body(const struct h2_stream *stream)
@@ -203,10 +215,23 @@ static void go_on(struct front *front)
     stream->wants_continue = false;
 }
 
+// Fields whose values hardly ever come twice. In HPACK's table they would push out those that do, and each encoding of
+// one walks past all the older ones.
+static bool is_passing(struct slice name)
+{
+    static const struct slice names[] = {SLICE_INIT("x-request-id"), SLICE_INIT("request-id"), SLICE_INIT("cf-ray"),
+                                         SLICE_INIT("openai-processing-ms"),
+                                         SLICE_INIT("x-envoy-upstream-service-time")};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (slice_eq_nocase(name, names[i]))
+            return true;
+    return slice_starts_with_nocase(name, SLICE("x-ratelimit-"));
+}
+
 static nghttp2_nv pair_of(struct slice name, struct slice value)
 {
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name.ptr, (uint8_t *)(uintptr_t)value.ptr, name.len, value.len,
-                        NGHTTP2_NV_FLAG_NONE};
+                        is_passing(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
 }
 
 static bool is_ours(struct slice name)
@@ -415,6 +440,7 @@ void h2_stream_end(struct h2_stream *stream, enum exchange_end end)
     deadline_clear(&h2->worker->deadlines, &stream->deadline);
     list_remove(&stream->node);
     list_remove(&stream->touched_node);
+    list_remove(&stream->owed_node);
     buf_fini(&stream->held);
     buf_fini(&stream->queue);
     if (!was_closed)
