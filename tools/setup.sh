@@ -195,7 +195,10 @@ done
 install_packages
 for group in "$@"; do
     case $group in
-    test) install_python tests/requirements.txt && install_node ;;
+    test)
+        install_python tests/requirements.txt
+        install_node
+        ;;
     check) install_python tools/requirements.txt ;;
     esac
 done
