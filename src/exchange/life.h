@@ -133,6 +133,7 @@ struct attempt {
     const struct config_backend_ref *ref;
     const struct compiled_ref *compiled;
     struct attempt_request request;
+    bool is_body_edited;
     struct secret credential; // owned bytes, wiped with the attempt
     struct slice upstream_address;
     struct slice local_address;
@@ -151,7 +152,9 @@ struct attempt {
     size_t piece_count;
     size_t piece_cap;
     int64_t first_event_us;
+    bool is_event_kept; // the last event was not for the client
     bool is_over;
+    bool is_paused; // its answer is not read for now
     bool is_request_sent;
 };
 

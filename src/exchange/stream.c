@@ -26,10 +26,13 @@ static bool push_copy(struct attempt *a, struct slice bytes)
 // Whether the event is for the client.
 static bool is_shown(struct attempt *a, const struct sse_event *event, int64_t now_us)
 {
+    if (event->is_late_lf)
+        return !a->is_event_kept;
     if (event->has_data && !a->first_event_us)
         a->first_event_us = now_us;
     bool is_usage_only = a->reader && usage_reader_event(a->reader, event);
-    return !(is_usage_only && a->exchange->asks_usage);
+    a->is_event_kept = is_usage_only && a->exchange->asks_usage;
+    return !a->is_event_kept;
 }
 
 static bool pass_event(struct attempt *a, struct slice piece, const struct sse_event *event, struct run *run,
@@ -53,14 +56,13 @@ static bool pass_event(struct attempt *a, struct slice piece, const struct sse_e
     return true;
 }
 
-// At the end of a complete body: what is incomplete was sent so, and passes so.
+// At the end of a complete body: what is unfinished was sent so, and passes so.
 static bool pass_rest(struct attempt *a, int64_t now_us)
 {
-    struct sse_event event = {0};
-    struct slice rest = {NULL, 0};
-    if (sse_finish(&a->events, &event, &rest))
-        return !is_shown(a, &event, now_us) || attempt_push(a, event.raw);
-    return attempt_push(a, rest);
+    struct sse_event event;
+    if (!sse_finish(&a->events, &event))
+        return !a->events.is_too_large;
+    return !is_shown(a, &event, now_us) || attempt_push(a, event.raw);
 }
 
 struct attempt_verdict stream_pass(struct attempt *a, struct slice piece, bool is_end, int64_t now_us)

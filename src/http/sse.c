@@ -79,28 +79,31 @@ static bool take_line(struct sse_parser *parser, const char *base, size_t end)
     return false;
 }
 
-// Goes on over the bytes of one event, of which [0, scanned) were seen before. True at its end. A CR at the very end
-// counts only when the caller knows that no LF follows.
-static bool scan(struct sse_parser *parser, const char *base, size_t len, bool is_cr_whole, size_t *ret_end)
+// Goes on over the bytes of one event, of which [0, scanned) were seen before. True at its end: *ret_end is behind its
+// empty line, with the LF of a CRLF where that is there already.
+static bool scan(struct sse_parser *parser, const char *base, size_t len, size_t *ret_end)
 {
     for (;;) {
+        if (parser->is_after_cr && parser->scanned < len) {
+            parser->is_after_cr = false;
+            if (base[parser->scanned] == '\n')
+                parser->line_start = ++parser->scanned;
+        }
         size_t at = find_line_end(base, parser->scanned, len);
         parser->scanned = at;
         if (at == len)
             return false;
-        size_t next = at + 1;
-        if (base[at] == '\r') {
-            if (next == len && !is_cr_whole)
-                return false;
-            if (next < len && base[next] == '\n')
-                next++;
-        }
         bool is_end = take_line(parser, base, at);
-        parser->line_start = parser->scanned = next;
-        if (is_end) {
-            *ret_end = next;
-            return true;
+        parser->line_start = parser->scanned = at + 1;
+        parser->is_after_cr = base[at] == '\r';
+        if (!is_end)
+            continue;
+        *ret_end = at + 1;
+        if (parser->is_after_cr && at + 1 < len) {
+            parser->is_after_cr = false;
+            *ret_end += base[at + 1] == '\n';
         }
+        return true;
     }
 }
 
@@ -136,13 +139,14 @@ static bool join_data(struct sse_parser *parser, struct slice raw)
 static enum sse_status give(struct sse_parser *parser, struct slice raw, struct sse_event *ret_event)
 {
     struct slice data = span_of(raw, parser->data);
-    if (raw.len > parser->partial.max || (parser->data_count > 1 && !join_data(parser, raw))) {
+    size_t late_lf = slice_ends_with(raw, SLICE("\r\n")); // could have come behind the event as well
+    if (raw.len - late_lf > parser->partial.max || (parser->data_count > 1 && !join_data(parser, raw))) {
         parser->is_too_large = true;
         return SSE_TOO_LARGE;
     }
     if (parser->data_count > 1)
         data = buf_slice(&parser->joined);
-    *ret_event = (struct sse_event){raw, data, span_of(raw, parser->event), parser->data_count > 0};
+    *ret_event = (struct sse_event){raw, data, span_of(raw, parser->event), parser->data_count > 0, false};
     begin_event(parser);
     return SSE_EVENT;
 }
@@ -164,32 +168,32 @@ static enum sse_status keep(struct sse_parser *parser, struct slice *input, size
     return SSE_NEED_MORE;
 }
 
-// How many bytes of the input, at most up to the next line end, join an incomplete event.
-static size_t next_share(const struct sse_parser *parser, struct slice input)
-{
-    bool waits_for_lf = parser->scanned < parser->partial.len;
-    if (waits_for_lf)
-        return input.ptr[0] == '\n';
-    size_t end = find_line_end(input.ptr, 0, input.len);
-    if (end == input.len)
-        return end;
-    bool is_crlf = input.ptr[end] == '\r' && end + 1 < input.len && input.ptr[end + 1] == '\n';
-    return end + (is_crlf ? 2 : 1);
-}
-
 // Completes the event that stands in `partial`, line by line, so that no byte behind its end is taken.
 static enum sse_status next_of_partial(struct sse_parser *parser, struct slice *input, struct sse_event *ret_event)
 {
     while (input->len) {
-        if (keep(parser, input, next_share(parser, *input)) == SSE_TOO_LARGE)
+        size_t line_end = find_line_end(input->ptr, 0, input->len);
+        if (keep(parser, input, line_end < input->len ? line_end + 1 : line_end) == SSE_TOO_LARGE)
             return SSE_TOO_LARGE;
         size_t end;
-        if (scan(parser, parser->partial.ptr, parser->partial.len, input->len > 0, &end)) {
+        if (scan(parser, parser->partial.ptr, parser->partial.len, &end)) {
             parser->is_given = true;
             return give(parser, buf_slice(&parser->partial), ret_event);
         }
     }
     return SSE_NEED_MORE;
+}
+
+// The LF of the CRLF whose CR ended the event that was given last.
+static bool take_late_lf(struct sse_parser *parser, struct slice *input, struct sse_event *ret_event)
+{
+    bool is_late = parser->is_after_cr && input->ptr[0] == '\n';
+    parser->is_after_cr = false;
+    if (!is_late)
+        return false;
+    *ret_event = (struct sse_event){.raw = slice_sub(*input, 0, 1), .is_late_lf = true};
+    *input = slice_from(*input, 1);
+    return true;
 }
 
 enum sse_status sse_next(struct sse_parser *parser, struct slice *input, struct sse_event *ret_event)
@@ -206,25 +210,22 @@ enum sse_status sse_next(struct sse_parser *parser, struct slice *input, struct 
     size_t end;
     if (input->len == 0)
         return SSE_NEED_MORE;
-    if (!scan(parser, input->ptr, input->len, false, &end))
+    if (take_late_lf(parser, input, ret_event))
+        return SSE_EVENT;
+    if (!scan(parser, input->ptr, input->len, &end))
         return keep(parser, input, input->len);
     struct slice raw = slice_sub(*input, 0, end);
     *input = slice_from(*input, end);
     return give(parser, raw, ret_event);
 }
 
-bool sse_finish(struct sse_parser *parser, struct sse_event *ret_event, struct slice *ret_rest)
+bool sse_finish(struct sse_parser *parser, struct sse_event *ret_event)
 {
-    *ret_rest = SLICE("");
-    if (parser->is_given || parser->partial.len == 0)
+    if (parser->is_too_large || parser->is_given || parser->partial.len == 0)
         return false;
     struct slice held = buf_slice(&parser->partial);
-    size_t end;
-    if (!parser->is_too_large && scan(parser, held.ptr, held.len, true, &end)) {
-        parser->is_given = true;
-        if (give(parser, held, ret_event) == SSE_EVENT)
-            return true;
-    }
-    *ret_rest = held;
-    return false;
+    if (parser->line_start < held.len)
+        take_line(parser, held.ptr, held.len);
+    parser->is_given = true;
+    return give(parser, held, ret_event) == SSE_EVENT;
 }

@@ -10,6 +10,7 @@ struct sse_event {
     struct slice data;  // data lines joined by LF; borrowed from raw when there is one, else from the parser
     struct slice event; // last `event:` value, may be empty
     bool has_data;
+    bool is_late_lf; // no event: the LF behind the CR that ended the event before it, which passes or stays with that
 };
 
 struct sse_span { // bytes [from, to) of an event
@@ -21,11 +22,12 @@ struct sse_parser {
     struct buf partial; // an incomplete event
     struct buf joined;  // data of a multi-line event
     // Private state, all of the event at hand but the flags.
-    size_t scanned; // behind `partial` only by a CR that waits for the byte after it
+    size_t scanned;
     size_t line_start;
     size_t data_count;
     struct sse_span data; // value of the first data line
     struct sse_span event;
+    bool is_after_cr;  // an LF that comes next belongs to the line end before it
     bool is_started;   // a first line was seen: no BOM any more
     bool is_given;     // `partial` is lent to the caller until the next call
     bool is_too_large; // for good
@@ -36,11 +38,11 @@ void sse_fini(struct sse_parser *parser);
 
 enum sse_status { SSE_EVENT, SSE_NEED_MORE, SSE_TOO_LARGE };
 // Takes the next event out of `*input` (advances it). SSE_EVENT: *ret_event is valid until the next call. SSE_NEED_MORE:
-// all of `*input` was taken in. An event that ends with CR alone is complete only when the next byte is known, or at the
-// end (sse_finish). Comments-only blocks are events without data. SSE_TOO_LARGE is for good (or memory was refused).
+// all of `*input` was taken in. An event that ends with CR is given at once; an LF that turns out to belong to it follows
+// by itself. Comments-only blocks are events without data. SSE_TOO_LARGE is for good (or memory was refused).
 enum sse_status sse_next(struct sse_parser *parser, struct slice *input, struct sse_event *ret_event);
-// Bytes of an incomplete event at the end of the stream (to be dropped, S8). Empty when it ended cleanly. When the last
-// event was only waiting for a byte after CR, it is given as a whole event (true).
-bool sse_finish(struct sse_parser *parser, struct sse_event *ret_event, struct slice *ret_rest);
+// What stands unfinished at the end of the stream, read as if an empty line followed; false when it ended cleanly. Of a
+// stream that was cut it is to be dropped (S8).
+bool sse_finish(struct sse_parser *parser, struct sse_event *ret_event);
 
 #endif
