@@ -201,7 +201,7 @@ static bool change_value(struct apply *apply, struct change_node *node)
 {
     const struct json_member *member = &node->found;
     if (node->kind == CHANGE_SET)
-        return json_edit_replace(&apply->edits, member, node->value);
+        return json_edit_add(&apply->edits, member->value.from, member->value.to, node->value);
     if (member->type == JSON_OBJECT) {
         size_t count;
         return find_members(apply, node, member->value, &count) && lay_over_object(apply, node, member->value, count);
@@ -209,7 +209,7 @@ static bool change_value(struct apply *apply, struct change_node *node)
     if (!has_sets(node))
         return true;
     struct slice value = new_value(apply->arena, node, SLICE(""), false);
-    return value.ptr && json_edit_replace(&apply->edits, member, value);
+    return value.ptr && json_edit_add(&apply->edits, member->value.from, member->value.to, value);
 }
 
 // The node whose member comes first in the text, behind `from`.
@@ -230,7 +230,8 @@ static bool cut_member(struct apply *apply, const struct json_member *member, si
         return json_edit_add(&apply->edits, member->before, member->value.to, SLICE(""));
     bool has_comma = apply->text.ptr[member->after] == ',';
     *cut_to = member->after;
-    return json_edit_add(&apply->edits, member->key.from, has_comma ? member->after + 1 : member->value.to, SLICE(""));
+    return json_edit_add(&apply->edits, member->before + 1, has_comma ? member->after + 1 : member->value.to,
+                         SLICE(""));
 }
 
 static bool add_missing(struct apply *apply, struct change_node *parent, size_t end, bool has_members)

@@ -78,7 +78,7 @@ struct json_edit { // replace the bytes [from, to) by `with`
     struct slice with;
 };
 
-struct json_edits { // in the order of the text, not overlapping; json_edit_add keeps that
+struct json_edits { // in the order of the text, not overlapping
     struct arena *arena;
     struct json_edit *items;
     size_t count;
@@ -86,15 +86,8 @@ struct json_edits { // in the order of the text, not overlapping; json_edit_add 
 };
 
 void json_edits_init(struct json_edits *edits, struct arena *arena);
-// False when it would overlap an earlier one or memory was refused.
+// An edit behind all earlier ones. False when it is not, or memory was refused.
 bool json_edit_add(struct json_edits *edits, size_t from, size_t to, struct slice with);
-// Cuts a member out together with one comma.
-bool json_edit_remove(struct json_edits *edits, const struct json_scan *scan, const struct json_member *member);
-// Replaces a member's value.
-bool json_edit_replace(struct json_edits *edits, const struct json_member *member, struct slice value);
-// Appends `"name":value` at the end of the object (`has_members`: something stands before it after all other edits).
-bool json_edit_append(struct json_edits *edits, const struct json_scan *scan, struct slice name, struct slice value,
-                      bool has_members);
 // The text with the edits as a list of pieces (spans of `text` and of the edits), ready for writev. `ret_pieces` is in
 // the edits' arena. False when memory was refused.
 bool json_splice(struct slice text, const struct json_edits *edits, struct slice **ret_pieces, size_t *ret_count,
