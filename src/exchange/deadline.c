@@ -52,7 +52,8 @@ int64_t exchange_deadline_us(const struct exchange *x, enum error_code *ret_erro
         own = after_ms(x->attempt->begun_us, first_byte_ms(x));
         error = ERROR_FIRST_BYTE_TIMEOUT;
     } else if (x->step == STEP_ANSWER && !x->attempt->is_over) {
-        own = after_ms(x->attempt->last_us, idle_ms(x));
+        if (!x->attempt->is_paused)
+            own = after_ms(x->attempt->last_us, idle_ms(x));
         error = ERROR_IDLE_TIMEOUT;
     } else if (x->step != STEP_BACKEND) {
         return INT64_MAX;

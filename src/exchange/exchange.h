@@ -148,6 +148,9 @@ struct attempt_verdict attempt_response_head(struct attempt *attempt, const stru
                                              int64_t content_length, int64_t now_us);
 // `is_end` with the last piece of a complete body. Trailers are dropped by AI routes.
 struct attempt_verdict attempt_response_body(struct attempt *attempt, struct slice piece, bool is_end, int64_t now_us);
+// The host reads no more of this answer, because its client does not keep up (true), or does again: meanwhile the backend
+// can't fall silent.
+void attempt_paused(struct attempt *attempt, bool is_paused, int64_t now_us);
 // Connect failure, reset, malformed answer, time limit: RETRY, REPLY, or, after the first byte went out, CUT.
 struct attempt_verdict attempt_failed(struct attempt *attempt, enum error_code why, struct slice transport_reason,
                                       int64_t now_us);

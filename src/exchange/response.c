@@ -164,3 +164,10 @@ struct attempt_verdict attempt_response_body(struct attempt *a, struct slice pie
     a->is_over = is_end;
     return a->is_event_stream ? stream_pass(a, piece, is_end, now_us) : pass_piece(a, piece, is_end);
 }
+
+void attempt_paused(struct attempt *a, bool is_paused, int64_t now_us)
+{
+    if (a->is_paused != is_paused)
+        a->last_us = now_us;
+    a->is_paused = is_paused;
+}

@@ -474,8 +474,10 @@ static void answer_body(struct stream *stream, struct slice body, bool is_end)
         cut(stream, NULL, 0);
         return;
     }
-    if (unsent >= CLIENT_UNSENT_HIGH)
+    if (unsent >= CLIENT_UNSENT_HIGH) {
+        attempt_paused(stream->attempt, true, loop_now_us());
         upstream_pause(stream->upstream, true);
+    }
     front_arm(stream->front);
 }
 
@@ -502,8 +504,10 @@ void stream_upstream_drained(struct stream *stream)
 
 void stream_resume(struct stream *stream)
 {
-    if (stream->upstream && stream->state == STREAM_ANSWER)
-        upstream_pause(stream->upstream, false);
+    if (!stream->upstream || stream->state != STREAM_ANSWER)
+        return;
+    attempt_paused(stream->attempt, false, loop_now_us());
+    upstream_pause(stream->upstream, false);
 }
 
 // ---- from the client ----------------------------------------------------------------------------------------------

@@ -145,6 +145,29 @@ static void accounts_for_the_stream(void **state)
     assert_slice(fields_value(f.record->response, SLICE("content-type")), "text/event-stream");
 }
 
+static int64_t deadline_of(void)
+{
+    enum error_code error;
+    return exchange_deadline_us(f.x, &error);
+}
+
+static void a_slow_client_is_not_the_backends_silence(void **state)
+{
+    (void)state;
+    begin_stream(ASKING);
+    piece(&f, text(ONE), false);
+    int64_t idle_us = deadline_of() - f.now_us;
+    assert_true(idle_us > 0 && deadline_of() != INT64_MAX);
+    attempt_paused(f.a, true, f.now_us);
+    assert_true(deadline_of() == INT64_MAX);
+    f.now_us += 2 * idle_us;
+    attempt_paused(f.a, false, f.now_us);
+    assert_true(deadline_of() == f.now_us + idle_us);
+    f.now_us += 1000;
+    attempt_paused(f.a, false, f.now_us); // was not paused: no news of the backend
+    assert_true(deadline_of() == f.now_us - 1000 + idle_us);
+}
+
 static void cut_streams_end_in_an_error_event(void **state)
 {
     (void)state;
@@ -278,6 +301,7 @@ int main(void)
         cmocka_unit_test(cut_streams_end_in_an_error_event),
         cmocka_unit_test(other_bodies_are_cut_silently),
         cmocka_unit_test(events_are_bounded),
+        cmocka_unit_test(a_slow_client_is_not_the_backends_silence),
         cmocka_unit_test(json_usage_and_provider_errors),
         cmocka_unit_test(compressed_answers_pass_untouched),
         cmocka_unit_test(bodies_are_released),
