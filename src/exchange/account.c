@@ -83,23 +83,39 @@ static void put_latency(const struct exchange *x, struct record *record)
                    (double)(a->last_us - a->first_event_us) / 1000.0 / (double)(output - 1));
 }
 
-static void put_metadata(const struct exchange *x, struct record *record)
+// Whether the attempt's answer went to the client as a success: that is what costs, also where no usage is told in it.
+static bool is_answered(const struct attempt *a)
 {
-    if (x->endpoint && x->hit.route) {
-        put_text(record, SLICE("route_name"), x->route->name);
-        put_text(record, SLICE("model_name_override"), final_model(x));
+    return a->head.status >= 200 && a->head.status < 300;
+}
+
+static void put_answer(const struct exchange *x, struct record *record)
+{
+    const struct attempt *a = x->attempt;
+    if (a->reader) {
+        record->usage = *usage_reader_usage(a->reader);
+        put_text(record, SLICE("response_model"), usage_reader_model(a->reader));
     }
-    if (!x->attempt || !x->endpoint || !x->hit.route)
-        return;
-    put_text(record, SLICE("backend_name"), x->attempt->ref->key);
-    put_text(record, SLICE("ai_service_backend_name"), x->attempt->compiled->short_name);
-    if (!x->attempt->reader)
-        return;
-    record->usage = *usage_reader_usage(x->attempt->reader);
-    put_text(record, SLICE("response_model"), usage_reader_model(x->attempt->reader));
     put_costs(x, record);
     put_tokens(x, record);
     put_latency(x, record);
+}
+
+static void put_metadata(const struct exchange *x, struct record *record)
+{
+    const struct attempt *a = x->attempt;
+    if (!x->endpoint || !x->hit.route)
+        return;
+    put_text(record, SLICE("route_name"), x->route->name);
+    put_text(record, SLICE("model_name_override"), final_model(x));
+    if (!a)
+        return;
+    put_text(record, SLICE("backend_name"), a->ref->key);
+    put_text(record, SLICE("ai_service_backend_name"), a->compiled->short_name);
+    if (a->is_body_edited)
+        put_number(record, SLICE("content_length"), (double)a->request.body_bytes);
+    if (is_answered(a))
+        put_answer(x, record);
 }
 
 // ---- the record -----------------------------------------------------------------------------------------------

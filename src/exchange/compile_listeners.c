@@ -27,8 +27,9 @@ static bool compile_log(struct snapshot *snapshot, struct compiled_listener *lis
         return false;
     listener->log_count++;
     bool is_default_line = config->format == LOG_JSON && !config->field_count;
-    listener->logs_tokens |=
-        is_default_line || log_mentions(config, SLICE("_token")) || log_mentions(config, SLICE("%USAGE("));
+    listener->logs_tokens |= is_default_line || log_mentions(config, SLICE("_token")) ||
+                             log_mentions(config, SLICE("%USAGE(")) ||
+                             log_mentions(config, SLICE("token_latency_itl")); // time over tokens
     listener->logs_usage |= listener->logs_tokens || log_mentions(config, SLICE("response_model"));
     return true;
 }

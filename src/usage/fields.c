@@ -24,7 +24,7 @@ static const struct usage_field embedding_fields[] = {
     {SLICE_INIT(""), SLICE_INIT("total_tokens"), USAGE_TOTAL},
 };
 
-// OpenAI, "The response object"; images count with the same names.
+// OpenAI, "The response object"; images and audio count with the same names.
 static const struct usage_field responses_fields[] = {
     {SLICE_INIT(""), SLICE_INIT("input_tokens"), USAGE_INPUT},
     {SLICE_INIT(""), SLICE_INIT("output_tokens"), USAGE_OUTPUT},
@@ -48,7 +48,7 @@ static struct field_list fields_of(enum usage_shape shape)
     case USAGE_SHAPE_EMBEDDING:
         return LIST(embedding_fields);
     case USAGE_SHAPE_RESPONSES:
-    case USAGE_SHAPE_IMAGE:
+    case USAGE_SHAPE_MEDIA:
         return LIST(responses_fields);
     case USAGE_SHAPE_COUNT:
     case USAGE_SHAPE_NONE:

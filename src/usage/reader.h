@@ -9,12 +9,12 @@
 
 // Where the figures stand (endpoints-and-translators.md 2.2, 5.1-5.6).
 enum usage_shape {
-    USAGE_SHAPE_NONE,      // speech, transcription, tokenize
+    USAGE_SHAPE_NONE,      // tokenize
     USAGE_SHAPE_CHAT,      // chat and legacy completions: usage.prompt_tokens, ...
     USAGE_SHAPE_EMBEDDING, // usage.prompt_tokens, total_tokens
     USAGE_SHAPE_RESPONSES, // usage.input_tokens, ...; in streams response.{completed,incomplete,failed}
     USAGE_SHAPE_COUNT,     // responses/input_tokens: input_tokens
-    USAGE_SHAPE_IMAGE,     // usage.input_tokens, output_tokens, total_tokens
+    USAGE_SHAPE_MEDIA, // images and audio: usage.input_tokens, output_tokens, total_tokens; in streams of the last event
 };
 
 struct usage_reader; // lives in the arena given at begin

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     if (size < 2)
         return 0;
-    enum usage_shape shape = data[0] % (USAGE_SHAPE_IMAGE + 1);
+    enum usage_shape shape = data[0] % (USAGE_SHAPE_MEDIA + 1);
     struct slice text = slice_make((const char *)data + 2, size - 2);
     arena_init(&arena, 8192, 1 << 20);
     struct usage_reader *whole = read_in_steps(&arena, shape, text, SIZE_MAX);

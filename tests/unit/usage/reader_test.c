@@ -73,7 +73,7 @@ static const struct {
      {{36, 5, 2, 87, 123, 80}, "gpt-5"}},
     {USAGE_SHAPE_COUNT, "{\"object\":\"response.input_tokens\",\"input_tokens\":11}", {{11, NO, NO, NO, NO, NO}, ""}},
     {USAGE_SHAPE_CHAT, "{\"input_tokens\":11}", {{NO, NO, NO, NO, NO, NO}, ""}},
-    {USAGE_SHAPE_IMAGE,
+    {USAGE_SHAPE_MEDIA,
      "{\"data\":[{\"b64_json\":\"AAAA\"}],\"usage\":{\"total_tokens\":9,\"input_tokens\":4,\"output_tokens\":5}}",
      {{4, NO, NO, 5, 9, NO}, ""}},
     {USAGE_SHAPE_NONE, "{\"usage\":{\"prompt_tokens\":1,\"input_tokens\":1}}", {{NO, NO, NO, NO, NO, NO}, ""}},
