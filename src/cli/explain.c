@@ -144,7 +144,7 @@ struct slice explain_retry_words(const struct config_rule *rule, struct arena *a
         return rule->ref_count > 1
                    ? SLICE(
                          "no retry policy: up to 2 retries, each on a backend not yet tried; on connect failure, reset "
-                         "before the head, and statuses 429, 500, 502, 503, 504, 529")
+                         "before the head, no first byte in time, and statuses 429, 500-504, 529")
                    : SLICE("no retry policy and one backend: a second connection attempt only");
     struct slice words =
         arena_printf(arena, "retry policy: %u retr%s on", retry->num_retries, retry->num_retries == 1 ? "y" : "ies");

@@ -43,7 +43,7 @@ static uint16_t *read_statuses(struct resolver *resolver, const struct node *lis
 // need the trigger retriable-status-codes then. No codes stand for S7's, which the exchange knows.
 static void read_retry_on(struct resolver *resolver, const struct node *retry_on, struct config_retry *retry)
 {
-    static const uint32_t when_absent = RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_STATUS_CODES;
+    static const uint32_t when_absent = NO_ANSWER | RETRY_STATUS_CODES;
     const struct node *names = node_get(retry_on, SLICE("triggers"));
     retry->triggers = node_count(names) ? 0 : when_absent;
     for (const struct node *item = node_first(names); item; item = item->next)

@@ -53,7 +53,7 @@ static bool is_failure_retriable(const struct exchange *x, enum error_code why)
     if (retry->is_set)
         triggers = retry->triggers; // none at all when only such are named as never fire here
     else if (x->rule->usable_refs > 1)
-        triggers |= RETRY_RESET;
+        triggers |= RETRY_RESET | RETRY_TIMEOUT;
     if (triggers & (RETRY_5XX | RETRY_GATEWAY_ERROR)) // Envoy counts these failures among them
         triggers |= RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_TIMEOUT;
     if (x->mode == BODY_STREAMED)

@@ -481,7 +481,7 @@ static void tls(void **state)
 static void retries(void **state)
 {
     (void)state;
-    enum { defaults = RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_STATUS_CODES };
+    enum { defaults = RETRY_CONNECT_FAILURE | RETRY_RESET | RETRY_TIMEOUT | RETRY_STATUS_CODES };
     static const struct {
         const char *spec;
         uint32_t triggers;

@@ -430,6 +430,21 @@ static void policy_limits_and_budget(void **state)
     expect_pass(500, ""); // not in the policy's list
 }
 
+static void a_silent_backend_is_left_for_the_next(void **state)
+{
+    (void)state;
+    struct config_rule *rule = many(2);
+    rule->refs[1].priority = 1;
+    compile(&f);
+    chat(&f, "{\"model\":\"m\"}");
+    expect_backend("a");
+    assert_int_equal(attempt_failed(f.a, ERROR_FIRST_BYTE_TIMEOUT, SLICE(""), f.now_us).kind, ATTEMPT_RETRY);
+    expect_backend("b");
+    assert_int_equal(attempt_failed(f.a, ERROR_FIRST_BYTE_TIMEOUT, SLICE(""), f.now_us).kind, ATTEMPT_REPLY);
+    f.want = EXCHANGE_WANT_REPLY;
+    assert_reply(&f, 504, "in time");
+}
+
 static void time_limits(void **state)
 {
     (void)state;
@@ -530,6 +545,7 @@ int main(void)
         TEST(one_backend_gets_a_second_connection),
         TEST(retry_after_is_honoured),
         TEST(policy_limits_and_budget),
+        TEST(a_silent_backend_is_left_for_the_next),
         TEST(time_limits),
         TEST(filters_of_plain_routes),
         TEST(redirects),
