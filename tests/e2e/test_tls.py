@@ -4,6 +4,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -268,7 +269,7 @@ def test_chosen_alpn(serve, pki):
 def test_chosen_versions(serve, pki):
     server = serve(more=secret("default", pki, "default") + policy("p", "{minVersion: '1.3', ecdhCurves: [P-256]}"))
     assert b"Cipher is (NONE)" in server.s_client("-tls1_2").stdout
-    assert b"Server Temp Key: ECDH, prime256v1" in server.s_client("-tls1_3").stdout
+    assert re.search(rb"Temp Key: ECDH, (prime256v1|P-256)", server.s_client("-tls1_3").stdout)
 
 
 def test_http2(serve):
@@ -305,7 +306,7 @@ def test_both_kinds_of_keys(serve, pki):
                    more=secret("default", pki, "default") + secret("rsa", pki, "rsa"))
     for name, algorithm in (("default", "ECDSA+SHA256"), ("rsa", "RSA-PSS+SHA256")):
         result = server.s_client("-servername", "localhost", "-sigalgs", algorithm)
-        assert f"subject=CN = {name}".encode() in result.stdout
+        assert re.search(rf"subject=CN ?= ?{name}\n".encode(), result.stdout)
 
 
 def test_staple(serve, pki):
@@ -497,11 +498,9 @@ def test_hostile_beginnings(serve):
                 raw.sendall(piece)
                 time.sleep(0.02)
             got = b""
-            try:
-                while more := raw.recv(65536):
-                    got += more
-            except ConnectionError:
-                pass
+            while more := raw.recv(65536):
+                got += more
+            raw.sendall(b"late")  # meets no reset
             return got
     assert answer(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert answer(b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00")[:1] == b"\x15"

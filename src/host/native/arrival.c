@@ -11,6 +11,7 @@
 enum arrival_state {
     ARRIVAL_HELLO,
     ARRIVAL_HANDSHAKE,
+    ARRIVAL_LINGER, // was told why it ends
     ARRIVAL_CLOSED, // waits for the loop to let go of it
 };
 
@@ -24,7 +25,11 @@ struct arrival {
     struct net_address peer;
     struct buf hello;
     struct tls_session *tls;
+    size_t lingered_bytes;
 };
+
+#define LINGER_US 1000000
+#define LINGER_BYTES 65536
 
 // Alerts that are sent before there is a session (RFC 8446 section 6): fatal.
 enum alert {
@@ -61,12 +66,34 @@ static void end(struct arrival *arrival, uint64_t *counter)
     loop_io_close(&arrival->io, on_closed);
 }
 
+// Our side is shut; the client's is read for a while, so that no reset takes away what it was told.
+static void linger(struct arrival *arrival, uint64_t *counter)
+{
+    counter_add(counter, 1);
+    tls_session_free(arrival->tls);
+    arrival->tls = NULL;
+    buf_fini(&arrival->hello);
+    shutdown(arrival->io.fd, SHUT_WR);
+    arrival->state = ARRIVAL_LINGER;
+    worker_deadline(arrival->worker, &arrival->deadline, loop_now_us() + LINGER_US);
+    loop_io_want(&arrival->io, LOOP_READ);
+}
+
+static void read_lingering(struct arrival *arrival)
+{
+    ssize_t got = net_read(arrival->io.fd, arrival->worker->read_bytes, WORKER_READ_BYTES);
+    if (got > 0)
+        arrival->lingered_bytes += (size_t)got;
+    if ((got <= 0 && got != NET_AGAIN) || arrival->lingered_bytes > LINGER_BYTES)
+        end(arrival, NULL);
+}
+
 static void refuse(struct arrival *arrival, enum alert alert, uint64_t *counter)
 {
     char record[] = {21, 3, 3, 0, 2, 2, (char)alert};
     struct iovec part = {record, sizeof record};
     net_write(arrival->io.fd, &part, 1); // whether it arrives or not
-    end(arrival, counter);
+    linger(arrival, counter);
 }
 
 void arrival_end_all(struct worker *worker)
@@ -79,7 +106,7 @@ static void on_deadline(struct deadline *deadline, int64_t now_us)
 {
     struct arrival *arrival = LIST_OWNER(deadline, struct arrival, deadline);
     (void)now_us;
-    end(arrival, &arrival->worker->counters.tls_timeouts);
+    end(arrival, arrival->state == ARRIVAL_LINGER ? NULL : &arrival->worker->counters.tls_timeouts);
 }
 
 // ---- the handshake ------------------------------------------------------------------------------------------------
@@ -112,7 +139,7 @@ static void shake(struct arrival *arrival)
         return;
     case TLS_EOF:
     case TLS_FAILED:
-        end(arrival, tls_is_peer_refused(arrival->tls) ? &counters->tls_client_refusals : &counters->tls_failures);
+        linger(arrival, tls_is_peer_refused(arrival->tls) ? &counters->tls_client_refusals : &counters->tls_failures);
         return;
     }
 }
@@ -165,7 +192,7 @@ static void tell_plain(struct arrival *arrival)
                                  "connection: close\r\n\r\nThis port speaks TLS: use https://, please.";
     struct iovec part = {(void *)(uintptr_t)answer, sizeof answer - 1};
     net_write(arrival->io.fd, &part, 1);
-    end(arrival, &arrival->worker->counters.tls_failures);
+    linger(arrival, &arrival->worker->counters.tls_failures);
 }
 
 static void read_hello(struct arrival *arrival)
@@ -211,8 +238,10 @@ static void on_event(struct loop_io *io, unsigned events)
         read_hello(arrival);
     else if (arrival->state == ARRIVAL_HANDSHAKE)
         shake(arrival);
+    else if (arrival->state == ARRIVAL_LINGER)
+        read_lingering(arrival);
     if ((events & LOOP_ERROR) && arrival->state != ARRIVAL_CLOSED) // the watch has ended
-        end(arrival, &arrival->worker->counters.tls_failures);
+        end(arrival, arrival->state == ARRIVAL_LINGER ? NULL : &arrival->worker->counters.tls_failures);
 }
 
 void arrival_begin(struct listener *listener, int fd, const struct net_address *peer)
