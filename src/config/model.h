@@ -137,6 +137,28 @@ struct config_tls { // towards a backend
     struct mark mark;
 };
 
+// How the names of backends are resolved (BackendTrafficPolicy.dns).
+enum config_family {
+    FAMILY_ALL,          // both, side by side
+    FAMILY_V4,           // this one alone
+    FAMILY_V6,
+    FAMILY_V4_PREFERRED, // the other one only for names that have no address of this one
+    FAMILY_V6_PREFERRED,
+};
+
+struct config_lookup {
+    enum config_family family;
+    int64_t refresh_ms; // how old an answer may be; 0: as old as its records say
+};
+
+// GatewayConfig.forwardProxy: connections to backends go through it, by HTTP CONNECT.
+struct config_forward_proxy {
+    struct slice host; // name or IP literal (IPv6 without brackets)
+    uint16_t port;
+    struct secret authorization; // the value of proxy-authorization; not set: none is sent
+    struct mark mark;
+};
+
 enum config_listener_protocol { LISTENER_HTTP, LISTENER_HTTPS, LISTENER_PASSTHROUGH };
 
 struct config_server_tls { // towards clients
@@ -169,6 +191,7 @@ struct config_backend {
     size_t endpoint_count;
     bool is_fallback; // Backend.spec.fallback
     struct config_tls tls;
+    const struct config_forward_proxy *proxy; // NULL: called directly
     struct slice
         host; // what goes out as Host (S7): FQDN, else TLS name, else address and port of the endpoint ("" then)
 };
@@ -240,6 +263,7 @@ struct config_traffic { // BackendTrafficPolicy as it holds for one rule, defaul
     uint32_t max_parallel_retries;
     uint32_t max_requests_per_connection; // 0: no limit
     enum config_lb lb;
+    struct config_lookup lookup;
 };
 
 struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 fills in what is not set

@@ -3,6 +3,7 @@
 #include "host/native/dns.h"
 
 #include "base/map.h"
+#include "host/native/dns_name.h"
 
 #include <ares.h>
 #include <arpa/inet.h>
@@ -15,7 +16,6 @@
 
 #define BUCKET_COUNT 256U
 #define ENTRIES_MAX 4096U
-#define HOST_BYTES_MAX 253U
 #define ADDRESSES_MAX 32U
 #define TTL_MIN_MS 5000
 #define TTL_MAX_MS 300000
@@ -23,13 +23,32 @@
 #define RETRY_MS 1000  // a failed name is asked again after this
 #define TRY_TIMEOUT_MS 2000
 #define TRIES 2
+#define OTHER_MS 50       // that one family's addresses wait for the other's (RFC 8305 section 3)
+#define STALE_WAIT_MS 500 // that an earlier answer waits for a newer one (RFC 8767 section 5)
+
+struct entry;
+
+// Of one family.
+struct question {
+    struct entry *entry;
+    int family;
+    bool is_under_way;
+    int status;     // c-ares'; of the last answer
+    int64_t ttl_ms; // of `found`
+    size_t count;
+    struct dns_address found[ADDRESSES_MAX / 2];
+};
 
 struct entry {
     struct entry *next; // of the bucket
     struct dns *dns;
     struct dns_query *waiting;
-    bool is_under_way;
-    bool is_failed; // the last question failed; `addresses` may still hold an earlier answer
+    struct question *questions; // two, IPv6 first; malloc, while one of them is under way
+    uint64_t hurry_ms;          // who waits is told then, whatever is there; 0: only when all has come
+    bool is_hurried;            // that time has passed: nobody waits any more while there is something to be told
+    bool is_telling;            // those who waited; they may ask for more
+    bool is_failed;             // the last questions failed; `addresses` may still hold an earlier answer
+    uint64_t answered_ms;
     uint64_t expires_ms;
     uint64_t stale_until_ms;
     uint64_t retry_ms;
@@ -37,7 +56,7 @@ struct entry {
     size_t count;
     char error[128];
     size_t host_len;
-    char host[HOST_BYTES_MAX + 1];
+    char host[DNS_NAME_MAX + 1];
 };
 
 struct dns_socket {
@@ -51,6 +70,7 @@ struct dns {
     uv_loop_t *loop;
     ares_channel channel;
     uv_timer_t timer;
+    uv_timer_t hurry;
     struct dns_socket *sockets;
     size_t handle_count; // open or closing
     bool is_closing;
@@ -166,7 +186,7 @@ static struct entry **bucket_of(struct dns *dns, struct slice host)
 
 static bool is_idle(const struct entry *entry, uint64_t now)
 {
-    return !entry->is_under_way && !entry->waiting && now >= entry->stale_until_ms;
+    return !entry->questions && !entry->waiting && !entry->is_telling && now >= entry->stale_until_ms;
 }
 
 // Makes room: names that configurations of the past asked for.
@@ -208,10 +228,14 @@ static struct entry *find_entry(struct dns *dns, struct slice host)
     return entry;
 }
 
+static bool is_usable(const struct entry *entry, uint64_t now)
+{
+    return entry->count && now < entry->stale_until_ms;
+}
+
 static struct dns_answer answer_of(const struct entry *entry, uint64_t now)
 {
-    bool is_usable = entry->count && now < entry->stale_until_ms;
-    if (is_usable)
+    if (is_usable(entry, now))
         return (struct dns_answer){entry->addresses, entry->count, {NULL, 0}, entry->is_failed};
     return (struct dns_answer){NULL, 0, slice_from_cstr(entry->error), false};
 }
@@ -223,42 +247,50 @@ static void set_failed(struct entry *entry, const char *why)
     snprintf(entry->error, sizeof entry->error, "DNS resolution failed: %s", why);
 }
 
-static size_t read_addresses(const struct ares_addrinfo *result, struct dns_address *addresses, int *ret_ttl_s)
+static void keep_address(struct question *question, const void *address, size_t len)
 {
-    size_t count = 0;
-    int ttl_s = TTL_MAX_MS / 1000;
-    for (const struct ares_addrinfo_node *node = result->nodes; node && count < ADDRESSES_MAX; node = node->ai_next) {
-        if ((node->ai_family != AF_INET && node->ai_family != AF_INET6) ||
-            node->ai_addrlen > sizeof(struct sockaddr_in6))
-            continue;
-        addresses[count].len = (socklen_t)node->ai_addrlen;
-        memcpy(&addresses[count].any, node->ai_addr, node->ai_addrlen);
-        count++;
-        if (node->ai_ttl < ttl_s)
-            ttl_s = node->ai_ttl;
-    }
-    *ret_ttl_s = ttl_s;
-    return count;
+    if (question->count == ADDRESSES_MAX / 2 || len > sizeof(struct sockaddr_in6))
+        return;
+    struct dns_address *kept = &question->found[question->count++];
+    kept->len = (socklen_t)len;
+    memcpy(&kept->any, address, len);
 }
 
-static void set_answer(struct entry *entry, const struct ares_addrinfo *result)
+static void read_addresses(struct question *question, const struct ares_addrinfo *result)
 {
-    struct dns_address found[ADDRESSES_MAX] = {0};
-    int ttl_s = 0;
-    size_t count = read_addresses(result, found, &ttl_s);
-    struct dns_address *kept = count ? malloc(count * sizeof *kept) : NULL;
+    int ttl_s = TTL_MAX_MS / 1000;
+    for (const struct ares_addrinfo_node *node = result->nodes; node; node = node->ai_next) {
+        if (node->ai_family != question->family)
+            continue;
+        keep_address(question, node->ai_addr, node->ai_addrlen);
+        ttl_s = node->ai_ttl < ttl_s ? node->ai_ttl : ttl_s;
+    }
+    question->ttl_ms = (int64_t)(ttl_s > 0 ? ttl_s : 0) * 1000;
+}
+
+// Takes over what the questions have found so far. The second may come when the first has been told of already.
+static void set_answer(struct entry *entry)
+{
+    const struct question *questions = entry->questions;
+    size_t count = questions[0].count + questions[1].count;
+    struct dns_address *kept = malloc(count * sizeof *kept);
+    int64_t ttl_ms = TTL_MAX_MS;
     if (!kept) {
-        set_failed(entry, count ? "out of memory" : "the name has no address");
+        set_failed(entry, "out of memory");
         return;
     }
-    memcpy(kept, found, count * sizeof *kept);
     free(entry->addresses);
-    uint64_t ttl_ms = ttl_s > 0 ? (uint64_t)ttl_s * 1000 : 0;
-    ttl_ms = ttl_ms < TTL_MIN_MS ? TTL_MIN_MS : ttl_ms;
     entry->addresses = kept;
     entry->count = count;
+    for (size_t i = 0; i < 2; i++) {
+        if (questions[i].count && questions[i].ttl_ms < ttl_ms)
+            ttl_ms = questions[i].ttl_ms;
+        memcpy(kept, questions[i].found, questions[i].count * sizeof *kept);
+        kept += questions[i].count;
+    }
     entry->is_failed = false;
-    entry->expires_ms = now_ms(entry->dns) + ttl_ms;
+    entry->answered_ms = now_ms(entry->dns);
+    entry->expires_ms = entry->answered_ms + (uint64_t)(ttl_ms > TTL_MIN_MS ? ttl_ms : TTL_MIN_MS);
     entry->stale_until_ms = entry->expires_ms + STALE_MS;
 }
 
@@ -287,6 +319,7 @@ static void tell_waiting(struct entry *entry)
 {
     struct dns_query *told = entry->waiting;
     entry->waiting = NULL;
+    entry->is_telling = true;
     if (told)
         told->prev_next = &told;
     while (told) {
@@ -295,22 +328,98 @@ static void tell_waiting(struct entry *entry)
         unlink_query(query);
         query->done(query, &answer);
     }
+    entry->is_telling = false;
 }
+
+// Names that are known not to have addresses of one family are found by the other alone.
+static void settle(struct entry *entry)
+{
+    const struct question *questions = entry->questions;
+    if (questions[0].count + questions[1].count)
+        set_answer(entry);
+    else
+        set_failed(entry, questions[0].status == ARES_SUCCESS && questions[1].status == ARES_SUCCESS
+                              ? "the name has no address"
+                              : ares_strerror(questions[1].status == ARES_SUCCESS ? questions[0].status
+                                                                                  : questions[1].status));
+}
+
+static void set_hurry(struct entry *entry, uint64_t in_ms);
 
 static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *result)
 {
-    struct entry *entry = context;
+    struct question *question = context;
+    struct entry *entry = question->entry;
     (void)timeouts;
     if (status == ARES_EDESTRUCTION)
         return;
-    entry->is_under_way = false;
+    question->is_under_way = false;
+    question->status = status;
     if (status == ARES_SUCCESS)
-        set_answer(entry, result);
-    else
-        set_failed(entry, ares_strerror(status));
+        read_addresses(question, result);
     if (result)
         ares_freeaddrinfo(result);
+    if (entry->questions[0].is_under_way || entry->questions[1].is_under_way) {
+        if (question->count && !entry->is_hurried)
+            set_hurry(entry, OTHER_MS);
+        return;
+    }
+    settle(entry);
+    free(entry->questions);
+    entry->questions = NULL;
+    entry->hurry_ms = 0;
     tell_waiting(entry);
+}
+
+// ---- those who do not wait for all --------------------------------------------------------------------------------
+
+static void on_hurry(uv_timer_t *timer);
+
+static void set_hurry(struct entry *entry, uint64_t in_ms)
+{
+    struct dns *dns = entry->dns;
+    uint64_t at_ms = now_ms(dns) + in_ms;
+    if (entry->hurry_ms == 0 || at_ms < entry->hurry_ms)
+        entry->hurry_ms = at_ms;
+    if (!uv_is_active((uv_handle_t *)&dns->hurry) || uv_timer_get_due_in(&dns->hurry) > in_ms)
+        uv_timer_start(&dns->hurry, on_hurry, in_ms, 0);
+}
+
+// Tells what there is: the addresses of one family, or an answer that is out of date. With neither all go on waiting.
+static void hurry(struct entry *entry)
+{
+    bool has_found = entry->questions[0].count + entry->questions[1].count > 0;
+    entry->hurry_ms = 0;
+    if (has_found)
+        set_answer(entry);
+    else if (is_usable(entry, now_ms(entry->dns)))
+        entry->is_failed = true;
+    else
+        return;
+    entry->is_hurried = true;
+    tell_waiting(entry);
+}
+
+// The entry whose time comes first; NULL: there is none.
+static struct entry *find_hurried(const struct dns *dns)
+{
+    struct entry *first = NULL;
+    for (size_t i = 0; i < BUCKET_COUNT; i++)
+        for (struct entry *entry = dns->buckets[i]; entry; entry = entry->next)
+            if (entry->hurry_ms && (!first || entry->hurry_ms < first->hurry_ms))
+                first = entry;
+    return first;
+}
+
+static void on_hurry(uv_timer_t *timer)
+{
+    struct dns *dns = timer->data;
+    uint64_t now = now_ms(dns);
+    struct entry *entry;
+    while ((entry = find_hurried(dns)) && entry->hurry_ms <= now)
+        hurry(entry);
+    if (entry)
+        uv_timer_start(&dns->hurry, on_hurry, entry->hurry_ms - now, 0);
 }
 
 // ---- interface ------------------------------------------------------------------------------------------------
@@ -346,9 +455,15 @@ struct dns *dns_new(uv_loop_t *loop, struct slice *ret_why)
         dns->seed = uv_hrtime();
     dns->loop = loop;
     uv_timer_init(loop, &dns->timer);
-    dns->timer.data = dns;
-    dns->handle_count = 1;
+    uv_timer_init(loop, &dns->hurry);
+    dns->timer.data = dns->hurry.data = dns;
+    dns->handle_count = 2;
     return dns;
+}
+
+bool dns_set_servers(struct dns *dns, const char *servers)
+{
+    return ares_set_servers_ports_csv(dns->channel, servers) == ARES_SUCCESS;
 }
 
 void dns_free(struct dns *take_dns)
@@ -364,6 +479,7 @@ void dns_free(struct dns *take_dns)
             dns->buckets[i] = entry->next;
             while (entry->waiting)
                 unlink_query(entry->waiting);
+            free(entry->questions);
             free(entry->addresses);
             free(entry);
         }
@@ -373,76 +489,69 @@ void dns_free(struct dns *take_dns)
         uv_close((uv_handle_t *)&left->poll, on_poll_closed);
     }
     uv_close((uv_handle_t *)&dns->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&dns->hurry, on_timer_closed);
 }
 
-static bool parse_literal(const char *host, struct dns_address *ret_address)
+// Names of the hosts file are not asked of servers, in no family.
+static bool read_hosts_file(struct entry *entry)
 {
-    *ret_address = (struct dns_address){0};
-    if (inet_pton(AF_INET, host, &ret_address->v4.sin_addr) == 1) {
-        ret_address->v4.sin_family = AF_INET;
-        ret_address->len = sizeof ret_address->v4;
-        return true;
+    for (size_t i = 0; i < 2; i++) {
+        struct question *question = &entry->questions[i];
+        struct hostent *found = NULL;
+        if (ares_gethostbyname_file(entry->dns->channel, entry->host, question->family, &found) != ARES_SUCCESS)
+            continue;
+        for (char **address = found->h_addr_list; *address; address++) {
+            struct dns_address kept = {0};
+            kept.any.sa_family = (sa_family_t)question->family;
+            memcpy(question->family == AF_INET6 ? (void *)&kept.v6.sin6_addr : (void *)&kept.v4.sin_addr, *address,
+                   (size_t)found->h_length);
+            keep_address(question, &kept.any, question->family == AF_INET6 ? sizeof kept.v6 : sizeof kept.v4);
+        }
+        ares_free_hostent(found);
     }
-    if (inet_pton(AF_INET6, host, &ret_address->v6.sin6_addr) == 1) {
-        ret_address->v6.sin6_family = AF_INET6;
-        ret_address->len = sizeof ret_address->v6;
-        return true;
-    }
-    return false;
+    return entry->questions[0].count + entry->questions[1].count > 0;
 }
 
-// RFC 6761 section 6.3: never asked of a server.
-static bool is_localhost(struct slice host)
-{
-    return slice_eq(host, SLICE("localhost")) || slice_ends_with(host, SLICE(".localhost"));
-}
-
-static bool copy_host(struct slice host, char *ret_text)
-{
-    if (host.len == 0 || host.len > HOST_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < host.len; i++) {
-        if (host.ptr[i] <= ' ' || host.ptr[i] == 0x7f)
-            return false;
-        ret_text[i] = ascii_lower(host.ptr[i]);
-    }
-    ret_text[host.len] = '\0';
-    return true;
-}
-
-// Answers without a cache: literals and localhost. The storage is the thread's own; answers are valid during a call.
-static bool answer_at_once(struct slice name, const char *text, struct dns_answer *ret_answer)
-{
-    static _Thread_local struct dns_address own[2];
-    size_t count = 0;
-    if (is_localhost(name)) {
-        parse_literal("127.0.0.1", &own[count++]);
-        parse_literal("::1", &own[count++]);
-    } else if (parse_literal(text, &own[0])) {
-        count = 1;
-    }
-    *ret_answer = (struct dns_answer){own, count, {NULL, 0}, false};
-    return count > 0;
-}
-
+// May answer at once, from the hosts file.
 static void ask(struct entry *entry)
 {
-    const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    entry->is_under_way = true;
-    ares_getaddrinfo(entry->dns->channel, entry->host, NULL, &hints, on_answer, entry);
+    entry->questions = calloc(2, sizeof *entry->questions);
+    entry->is_hurried = false;
+    if (!entry->questions) {
+        set_failed(entry, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        entry->questions[i].entry = entry;
+        entry->questions[i].family = i == 0 ? AF_INET6 : AF_INET;
+    }
+    if (read_hosts_file(entry)) {
+        set_answer(entry);
+        free(entry->questions);
+        entry->questions = NULL;
+        return;
+    }
+    entry->questions[0].is_under_way = entry->questions[1].is_under_way = true;
+    for (size_t i = 0; i < 2 && entry->questions; i++) { // the last answer frees them
+        const struct ares_addrinfo_hints hints = {.ai_family = entry->questions[i].family, .ai_socktype = SOCK_STREAM};
+        ares_getaddrinfo(entry->dns->channel, entry->host, NULL, &hints, on_answer, &entry->questions[i]);
+    }
     set_timer(entry->dns);
+    if (entry->questions && is_usable(entry, now_ms(entry->dns)))
+        set_hurry(entry, STALE_WAIT_MS);
 }
 
-enum dns_status dns_resolve(struct dns *dns, struct slice host, struct dns_query *query, struct dns_answer *ret_answer)
+enum dns_status dns_resolve(struct dns *dns, struct slice host, uint64_t refresh_ms, struct dns_query *query,
+                            struct dns_answer *ret_answer)
 {
-    char text[HOST_BYTES_MAX + 1];
+    char text[DNS_NAME_MAX + 1];
     query->prev_next = NULL;
-    if (!copy_host(host, text)) {
+    if (!dns_name_copy(host, text)) {
         *ret_answer = (struct dns_answer){.error = SLICE("DNS resolution failed: no valid host name")};
         return DNS_ANSWERED;
     }
     struct slice name = slice_make(text, host.len);
-    if (answer_at_once(name, text, ret_answer))
+    if (dns_name_answer(name, text, ret_answer))
         return DNS_ANSWERED;
     struct entry *entry = find_entry(dns, name);
     if (!entry) {
@@ -450,11 +559,11 @@ enum dns_status dns_resolve(struct dns *dns, struct slice host, struct dns_query
         return DNS_ANSWERED;
     }
     uint64_t now = now_ms(dns);
-    bool is_fresh = entry->count && now < entry->expires_ms;
+    bool is_fresh = entry->count && now < (refresh_ms ? entry->answered_ms + refresh_ms : entry->expires_ms);
     bool is_resting = entry->is_failed && now < entry->retry_ms;
-    if (!is_fresh && !is_resting && !entry->is_under_way)
-        ask(entry); // may answer at once, from /etc/hosts
-    if (!is_fresh && entry->is_under_way) {
+    if (!is_fresh && !is_resting && !entry->questions)
+        ask(entry);
+    if (!is_fresh && entry->questions && !(entry->is_hurried && is_usable(entry, now))) {
         link_query(&entry->waiting, query);
         return DNS_PENDING;
     }
@@ -465,14 +574,4 @@ enum dns_status dns_resolve(struct dns *dns, struct slice host, struct dns_query
 void dns_cancel(struct dns_query *query)
 {
     unlink_query(query);
-}
-
-struct slice dns_address_print(const struct dns_address *address, uint16_t port, char *text, size_t cap)
-{
-    char host[INET6_ADDRSTRLEN] = "?";
-    bool is_v6 = address->any.sa_family == AF_INET6;
-    const void *bytes = is_v6 ? (const void *)&address->v6.sin6_addr : (const void *)&address->v4.sin_addr;
-    inet_ntop(address->any.sa_family, bytes, host, sizeof host);
-    int len = snprintf(text, cap, is_v6 ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-    return slice_make(text, len < 0 ? 0 : (size_t)len < cap ? (size_t)len : cap ? cap - 1 : 0);
 }

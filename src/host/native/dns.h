@@ -43,10 +43,14 @@ struct dns;
 
 // NULL when c-ares or the loop refuses; *ret_why then says it.
 struct dns *dns_new(uv_loop_t *loop, struct slice *ret_why);
+// Asks these servers, "127.0.0.1:5300" with commas between, instead of the system's. False when they are malformed.
+bool dns_set_servers(struct dns *dns, const char *servers);
 // Cancels what is under way (no `done` is called) and closes its handles: run the loop once more before closing that.
 void dns_free(struct dns *take_dns);
 // Resolves a host name (not longer than 253 bytes) or an IP literal. Joins a question already under way for that name.
-enum dns_status dns_resolve(struct dns *dns, struct slice host, struct dns_query *query, struct dns_answer *ret_answer);
+// `refresh_ms`: how old an answer may be; 0: as old as its records say.
+enum dns_status dns_resolve(struct dns *dns, struct slice host, uint64_t refresh_ms, struct dns_query *query,
+                            struct dns_answer *ret_answer);
 // Safe when nothing is under way.
 void dns_cancel(struct dns_query *query);
 // "1.2.3.4:443", "[::1]:443" into `text` (at least 64 bytes), for logs.

@@ -312,7 +312,7 @@ static void on_interval(uv_timer_t *timer)
         return; // the time limit is longer than the interval: the check before goes on
     uv_timer_start(&probe->limit, on_limit, (uint64_t)probe->policy->timeout_ms, 0);
     probe->query.done = on_resolved;
-    if (dns_resolve(probe->checks->dns, probe->endpoint->host, &probe->query, &answer) == DNS_ANSWERED &&
+    if (dns_resolve(probe->checks->dns, probe->endpoint->host, 0, &probe->query, &answer) == DNS_ANSWERED &&
         !connect_to(probe, &answer))
         finish(probe, false);
 }

@@ -2,6 +2,7 @@
 #include "host/native/passthrough.h"
 
 #include "config/hostname.h"
+#include "host/native/connector.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,9 +31,11 @@ struct splice {
     struct generation *generation; // until the backend is connected
 
     const struct config_backend *backend;
-    size_t turn;       // endpoint to try
-    size_t turns_left; // others to try after it
-    struct dns_query query;
+    size_t turn;                 // endpoint to try
+    size_t turns_left;           // others to try after it
+    struct connector *connector; // while connecting
+    struct connector_memory memory;
+    const struct config_lookup *lookup;
     int64_t idle_us;
     int64_t active_us; // last byte
     bool is_connected;
@@ -64,7 +67,8 @@ static void end(struct splice *splice)
     if (splice->is_closed)
         return;
     splice->is_closed = true;
-    dns_cancel(&splice->query);
+    connector_cancel(splice->connector);
+    splice->connector = NULL;
     deadline_clear(&splice->worker->deadlines, &splice->deadline);
     list_remove(&splice->node);
     generation_unref(splice->generation);
@@ -220,80 +224,44 @@ static void become_connected(struct splice *splice)
     move(&splice->ends[BACKEND], LOOP_WRITE); // the ClientHello
 }
 
-static void on_backend_closed(struct loop_io *io)
-{
-    struct splice_end *side = (struct splice_end *)(void *)io;
-    struct splice *splice = side->splice;
-    splice->open_count--;
-    if (splice->is_closed && splice->open_count == 0)
-        free_splice(splice);
-    else if (!splice->is_closed)
-        try_endpoint(splice);
-}
-
 // The endpoint does not answer: the next one, within the same time.
 static void endpoint_failed(struct splice *splice)
 {
-    struct splice_end *backend = &splice->ends[BACKEND];
     if (splice->turns_left == 0) {
         fail(splice);
         return;
     }
     splice->turns_left--;
     splice->turn = (splice->turn + 1) % splice->backend->endpoint_count;
-    if (!backend->is_open) {
-        try_endpoint(splice);
-        return;
-    }
-    backend->is_open = false;
-    loop_io_close(&backend->io, on_backend_closed); // its place is needed for the next one
+    try_endpoint(splice);
 }
 
-static void begin_connection(struct splice *splice, const struct net_address *address)
+static void on_connected(void *context, const struct connector_result *result)
 {
+    struct splice *splice = context;
     struct splice_end *backend = &splice->ends[BACKEND];
-    bool is_done;
-    int fd = net_connect(address, &is_done);
-    if (fd < 0 || !loop_io_init(&splice->worker->loop, &backend->io, fd, on_event)) {
-        if (fd >= 0)
-            close(fd);
+    splice->connector = NULL;
+    if (result->fd < 0) {
         endpoint_failed(splice);
-        return;
+    } else if (!loop_io_init(&splice->worker->loop, &backend->io, result->fd, on_event)) {
+        close(result->fd);
+        backend->io.fd = -1;
+        fail(splice);
+    } else {
+        backend->is_open = true;
+        splice->open_count++;
+        become_connected(splice);
     }
-    backend->is_open = true;
-    splice->open_count++;
-    loop_io_want(&backend->io, LOOP_WRITE);
-}
-
-static void on_resolved(struct dns_query *query, const struct dns_answer *answer)
-{
-    struct splice *splice = LIST_OWNER(query, struct splice, query);
-    uint16_t port = splice->backend->endpoints[splice->turn].port;
-    struct net_address address = {.len = 0};
-    if (answer->count == 0) {
-        endpoint_failed(splice);
-        return;
-    }
-    const struct dns_address *chosen = &answer->addresses[worker_random(splice->worker) % answer->count];
-    address.len = chosen->len;
-    memcpy(&address.at, &chosen->any, chosen->len);
-    if (chosen->any.sa_family == AF_INET6)
-        address.at.v6.sin6_port = htons(port);
-    else
-        address.at.v4.sin_port = htons(port);
-    begin_connection(splice, &address);
 }
 
 static void try_endpoint(struct splice *splice)
 {
     const struct config_endpoint *endpoint = &splice->backend->endpoints[splice->turn];
-    struct net_address address;
-    struct dns_answer answer;
-    splice->query.done = on_resolved;
-    if (endpoint->is_ip && net_parse_ip(endpoint->host, endpoint->port, &address))
-        begin_connection(splice, &address);
-    else if (dns_resolve(splice->worker->dns, endpoint->host, &splice->query, &answer) == DNS_ANSWERED)
-        on_resolved(&splice->query, &answer);
+    const struct connector_target target = {
+        .host = endpoint->host, .port = endpoint->port, .lookup = splice->lookup, .memory = &splice->memory};
+    splice->connector = connector_start(&splice->worker->loop, splice->worker->dns, &target, on_connected, splice);
+    if (!splice->connector)
+        fail(splice);
 }
 
 static void on_event(struct loop_io *io, unsigned events)
@@ -306,10 +274,6 @@ static void on_event(struct loop_io *io, unsigned events)
         move(side, events);
     else if (side == &splice->ends[CLIENT])
         end(splice); // it is not read yet: only an error is told
-    else if (net_connect_result(io->fd) != 0)
-        endpoint_failed(splice);
-    else
-        become_connected(splice);
 }
 
 // ---- choosing -----------------------------------------------------------------------------------------------------
@@ -405,6 +369,8 @@ void passthrough_begin(struct listener *listener, int take_fd, const struct conf
     splice->generation = generation_ref(worker->generation);
     splice->backend = backend;
     splice->turn = worker_random(worker) % backend->endpoint_count;
+    splice->memory.turn = (uint32_t)worker_random(worker);
+    splice->lookup = &rule->traffic.lookup;
     splice->turns_left = backend->endpoint_count - 1;
     splice->idle_us = config->client.tcp_idle_ms * 1000;
     count_bytes(&splice->ends[CLIENT], splice->ends[BACKEND].unsent.len);

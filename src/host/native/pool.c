@@ -22,7 +22,6 @@ static bool init_backend(struct backend_pool *backend, struct pools *pools, cons
         endpoint->backend = backend;
         endpoint->config = &config->endpoints[i];
         endpoint->tls = generation->tls[config->id] ? generation->tls[config->id][i] : NULL;
-        endpoint->is_ip = net_parse_ip(endpoint->config->host, endpoint->config->port, &endpoint->address);
         list_init(&endpoint->idle);
     }
     return true;
@@ -224,12 +223,10 @@ static void set_limits(struct upstream *upstream, const struct config_traffic *t
     upstream->idle_us = traffic->upstream_idle_ms * 1000;
 }
 
-static enum pool_answer begin(struct backend_pool *backend, struct endpoint_pool *endpoint,
-                              const struct config_traffic *traffic, struct stream *stream,
-                              struct upstream **ret_upstream, struct slice *ret_why)
+static enum pool_answer begin(struct endpoint_pool *endpoint, const struct config_traffic *traffic,
+                              struct stream *stream, struct upstream **ret_upstream, struct slice *ret_why)
 {
-    struct upstream *upstream = upstream_connect(endpoint, stream, traffic->connect_timeout_ms * 1000, ret_why);
-    (void)backend;
+    struct upstream *upstream = upstream_connect(endpoint, stream, traffic, ret_why);
     if (!upstream)
         return POOL_FAILED;
     set_limits(upstream, traffic);
@@ -259,7 +256,7 @@ enum pool_answer pool_take(struct backend_pool *backend, const struct config_tra
     waiter->traffic = traffic;
     list_init(&waiter->node);
     if (make_room(backend, traffic->max_connections))
-        return begin(backend, endpoint, traffic, stream, ret_upstream, ret_why);
+        return begin(endpoint, traffic, stream, ret_upstream, ret_why);
     list_append(&backend->waiting, &waiter->node);
     backend->pools->waiting_count++;
     return POOL_WAITING;
@@ -306,7 +303,7 @@ static bool serve_first(struct backend_pool *backend)
     leave_queue(waiter);
     size_t pick = pool_pick(waiter->traffic->lb, backend->endpoints, backend->config->endpoint_count, &backend->turn,
                             worker_random(backend->pools->worker));
-    begin(backend, &backend->endpoints[pick], waiter->traffic, stream, &upstream, &why);
+    begin(&backend->endpoints[pick], waiter->traffic, stream, &upstream, &why);
     stream_upstream_given(stream, upstream, false, why);
     return true;
 }

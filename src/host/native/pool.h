@@ -14,9 +14,7 @@ struct endpoint_pool {
     struct tls_context *tls; // NULL: plaintext. Borrowed from the generation
     struct list idle;        // connections, the one used last first
     uint32_t active;         // requests under way or connecting
-    uint32_t address_turn;   // which of several resolved addresses is next
-    bool is_ip;
-    struct net_address address; // with is_ip
+    struct connector_memory memory;
 };
 
 struct backend_pool {

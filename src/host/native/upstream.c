@@ -10,8 +10,7 @@
 
 static void on_event(struct loop_io *io, unsigned events);
 static void on_deadline(struct deadline *deadline, int64_t now_us);
-static void on_resolved(struct dns_query *query, const struct dns_answer *answer);
-static void go_on_connecting(struct upstream *upstream);
+static void on_connected(void *context, const struct connector_result *result);
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
@@ -34,7 +33,7 @@ void upstream_close(struct upstream *upstream)
         return;
     struct worker *worker = upstream->worker;
     struct backend_pool *backend = upstream->pool->backend;
-    bool has_socket = upstream->state != UPSTREAM_RESOLVING;
+    bool has_socket = upstream->io.fd >= 0;
     if (upstream->stream)
         upstream->pool->active--;
     upstream->stream = NULL;
@@ -43,7 +42,8 @@ void upstream_close(struct upstream *upstream)
     deadline_clear(&worker->deadlines, &upstream->deadline);
     load_give(&backend->load->connections);
     counter_add(&worker->counters.open_upstreams, (uint64_t)-1);
-    dns_cancel(&upstream->query);
+    connector_cancel(upstream->connector);
+    upstream->connector = NULL;
     if (has_socket)
         loop_io_close(&upstream->io, on_closed);
     else
@@ -89,7 +89,6 @@ static struct upstream *new_upstream(struct endpoint_pool *pool, struct stream *
     deadline_init(&upstream->deadline, on_deadline);
     buf_init(&upstream->held, UPSTREAM_HEAD_BYTES + WORKER_READ_BYTES);
     buf_init(&upstream->unsent, UPSTREAM_UNSENT_MAX);
-    upstream->query.done = on_resolved;
     pool->active++;
     pools_use(pool->backend->pools);
     counter_add(&worker->counters.open_upstreams, 1);
@@ -99,122 +98,32 @@ static struct upstream *new_upstream(struct endpoint_pool *pool, struct stream *
 
 // ---- connecting ---------------------------------------------------------------------------------------------------
 
-static bool begin_connection(struct upstream *upstream, struct slice *ret_why)
+struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream,
+                                  const struct config_traffic *traffic, struct slice *ret_why)
 {
-    bool is_done;
-    int fd = net_connect(&upstream->address, &is_done);
-    if (fd < 0) {
-        *ret_why = slice_from_cstr(strerror(errno));
-        return false;
-    }
-    if (!loop_io_init(&upstream->worker->loop, &upstream->io, fd, on_event)) {
-        close(fd);
-        *ret_why = SLICE("the event loop refused the socket");
-        return false;
-    }
-    upstream->state = UPSTREAM_CONNECTING;
-    loop_io_want(&upstream->io, LOOP_WRITE); // told in the next turn even when it is done already
-    return true;
-}
-
-static bool take_address(struct upstream *upstream, const struct dns_answer *answer, struct slice *ret_why)
-{
-    if (answer->count == 0) {
-        *ret_why = answer->error;
-        return false;
-    }
-    const struct dns_address *address = &answer->addresses[upstream->pool->address_turn++ % answer->count];
-    upstream->address.len = address->len;
-    memcpy(&upstream->address.at, &address->any, address->len);
-    if (address->any.sa_family == AF_INET6)
-        upstream->address.at.v6.sin6_port = htons(upstream->pool->config->port);
-    else
-        upstream->address.at.v4.sin_port = htons(upstream->pool->config->port);
-    if (upstream->turns_left == UINT32_MAX)
-        upstream->turns_left = (uint32_t)answer->count - 1;
-    return true;
-}
-
-// Frees what was begun and could not go on; nobody has been told of it yet.
-static void drop_begun(struct upstream *upstream)
-{
-    upstream->state = UPSTREAM_RESOLVING;
-    upstream->stream->upstream = NULL;
-    upstream_close(upstream);
-}
-
-static struct upstream *connect_turn(struct endpoint_pool *pool, struct stream *stream, int64_t until_us,
-                                     uint32_t turns_left, struct slice *ret_why)
-{
+    const struct connector_target target = {
+        .host = pool->config->host,
+        .port = pool->config->port,
+        .lookup = &traffic->lookup,
+        .proxy = pool->backend->config->proxy,
+        .memory = &pool->memory,
+    };
     struct upstream *upstream = new_upstream(pool, stream);
-    struct dns_answer answer;
     *ret_why = SLICE("out of memory");
     if (!upstream) {
         load_give(&pool->backend->load->connections);
         return NULL;
     }
-    upstream->state = UPSTREAM_RESOLVING;
-    upstream->turns_left = turns_left;
+    struct worker *worker = upstream->worker;
+    upstream->state = UPSTREAM_CONNECTING;
+    upstream->connector = connector_start(&worker->loop, worker->dns, &target, on_connected, upstream);
+    if (!upstream->connector) {
+        upstream_close(upstream);
+        return NULL;
+    }
     stream->upstream = upstream;
-    bool is_known = true;
-    if (pool->is_ip) {
-        upstream->address = pool->address;
-        upstream->turns_left = 0;
-    } else if (dns_resolve(upstream->worker->dns, pool->config->host, &upstream->query, &answer) == DNS_PENDING) {
-        is_known = false;
-    } else if (!take_address(upstream, &answer, ret_why)) {
-        drop_begun(upstream);
-        return NULL;
-    }
-    if (is_known && !begin_connection(upstream, ret_why)) {
-        drop_begun(upstream);
-        return NULL;
-    }
-    worker_deadline(upstream->worker, &upstream->deadline, until_us);
+    worker_deadline(worker, &upstream->deadline, loop_now_us() + traffic->connect_timeout_ms * 1000);
     return upstream;
-}
-
-struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream, int64_t connect_us,
-                                  struct slice *ret_why)
-{
-    return connect_turn(pool, stream, loop_now_us() + connect_us, UINT32_MAX, ret_why);
-}
-
-static void on_resolved(struct dns_query *query, const struct dns_answer *answer)
-{
-    struct upstream *upstream = LIST_OWNER(query, struct upstream, query);
-    struct slice why;
-    if (!take_address(upstream, answer, &why))
-        upstream_fail(upstream, ERROR_UPSTREAM_DNS, why);
-    else if (!begin_connection(upstream, &why))
-        upstream_fail(upstream, ERROR_UPSTREAM_CONNECT, why);
-}
-
-// The address did not answer: the next one of the name, within the same time, or the end.
-static void connect_failed(struct upstream *upstream, int error)
-{
-    struct endpoint_pool *pool = upstream->pool;
-    struct stream *stream = upstream->stream;
-    struct slice why = slice_from_cstr(strerror(error));
-    if (upstream->turns_left == 0 || !stream) {
-        upstream_fail(upstream, ERROR_UPSTREAM_CONNECT, why);
-        return;
-    }
-    int64_t until_us = upstream->deadline.at_us;
-    uint32_t turns_left = upstream->turns_left - 1;
-    uint32_t max_requests = upstream->max_requests;
-    int64_t idle_us = upstream->idle_us;
-    __atomic_add_fetch(&pool->backend->load->connections, 1,
-                       __ATOMIC_RELAXED); // the new one's, before the old one's goes
-    counter_add(&upstream->worker->counters.upstream_connect_failures, 1);
-    upstream_close(upstream);
-    struct upstream *next = connect_turn(pool, stream, until_us, turns_left, &why);
-    if (!next) {
-        stream_upstream_failed(stream, ERROR_UPSTREAM_CONNECT, why, false);
-        return;
-    }
-    next->max_requests = max_requests;
-    next->idle_us = idle_us;
 }
 
 static void become_ready(struct upstream *upstream)
@@ -249,17 +158,8 @@ static void go_on_handshake(struct upstream *upstream)
     upstream_fail(upstream, ERROR_UPSTREAM_TLS, tls_reason(upstream->tls));
 }
 
-static void go_on_connecting(struct upstream *upstream)
+static void begin_handshake(struct upstream *upstream)
 {
-    int error = net_connect_result(upstream->io.fd);
-    if (error) {
-        connect_failed(upstream, error);
-        return;
-    }
-    if (!upstream->pool->tls) {
-        become_ready(upstream);
-        return;
-    }
     upstream->tls = tls_session_new(upstream->pool->tls, upstream->io.fd);
     upstream->state = UPSTREAM_HANDSHAKE;
     if (upstream->tls)
@@ -268,12 +168,34 @@ static void go_on_connecting(struct upstream *upstream)
         upstream_fail(upstream, ERROR_UPSTREAM_TLS, SLICE("out of memory"));
 }
 
+static void on_connected(void *context, const struct connector_result *result)
+{
+    struct upstream *upstream = context;
+    upstream->connector = NULL;
+    if (result->fd < 0) {
+        upstream_fail(upstream, result->error, result->why);
+        return;
+    }
+    upstream->address = result->address;
+    if (!loop_io_init(&upstream->worker->loop, &upstream->io, result->fd, on_event)) {
+        close(result->fd);
+        upstream->io.fd = -1;
+        upstream_fail(upstream, ERROR_UPSTREAM_CONNECT, SLICE("the event loop refused the socket"));
+    } else if (upstream->pool->tls) {
+        begin_handshake(upstream);
+    } else {
+        become_ready(upstream);
+    }
+}
+
 static void on_deadline(struct deadline *deadline, int64_t now_us)
 {
     (void)now_us;
     struct upstream *upstream = LIST_OWNER(deadline, struct upstream, deadline);
     if (upstream->state == UPSTREAM_IDLE)
         upstream_abort(upstream);
+    else if (upstream->connector && connector_is_resolving(upstream->connector))
+        upstream_fail(upstream, ERROR_UPSTREAM_DNS, SLICE("DNS resolution failed: no answer in time"));
     else if (upstream->state != UPSTREAM_BUSY)
         upstream_fail(upstream, ERROR_CONNECT_TIMEOUT, SLICE("connection timeout"));
 }
@@ -320,9 +242,6 @@ static void on_event(struct loop_io *io, unsigned events)
 {
     struct upstream *upstream = (struct upstream *)(void *)io;
     switch (upstream->state) {
-    case UPSTREAM_CONNECTING:
-        go_on_connecting(upstream);
-        return;
     case UPSTREAM_HANDSHAKE:
         go_on_handshake(upstream);
         return;
@@ -332,7 +251,7 @@ static void on_event(struct loop_io *io, unsigned events)
     case UPSTREAM_BUSY:
         upstream_h1_busy_event(upstream, events);
         return;
-    case UPSTREAM_RESOLVING:
+    case UPSTREAM_CONNECTING: // the connector's
     case UPSTREAM_CLOSED:
         return;
     }

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "exchange/exchange.h"
-#include "host/native/dns.h"
+#include "host/native/connector.h"
 #include "host/native/deadline.h"
 #include "host/native/h1.h"
 #include "host/native/loop.h"
@@ -21,8 +21,7 @@ struct endpoint_pool;
 struct worker;
 
 enum upstream_state {
-    UPSTREAM_RESOLVING,
-    UPSTREAM_CONNECTING,
+    UPSTREAM_CONNECTING, // there is no socket yet
     UPSTREAM_HANDSHAKE,
     UPSTREAM_IDLE,
     UPSTREAM_BUSY,
@@ -50,8 +49,7 @@ struct upstream {
     uint32_t early_heads;      // 1xx answers to this request
     uint32_t requests;         // sent on this connection
     uint32_t max_requests;
-    uint32_t turns_left; // other addresses of the name to try
-    int64_t idle_us;     // how long it may be idle
+    int64_t idle_us; // how long it may be idle
     struct h1_reader reader;
     struct buf held;          // of a response head that came in pieces
     struct buf unsent;        // of what was sent: the rest of the head, or of a streamed body
@@ -59,7 +57,7 @@ struct upstream {
     size_t body_count;
     size_t body_index;
     size_t body_offset;
-    struct dns_query query;
+    struct connector *connector; // while connecting
     struct net_address address;
     uint8_t address_len; // of the texts, for the log; written when connected
     uint8_t local_len;
@@ -68,8 +66,8 @@ struct upstream {
 };
 
 // Begins a connection to an endpoint for a stream. NULL: *ret_why.
-struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream, int64_t connect_us,
-                                  struct slice *ret_why);
+struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream,
+                                  const struct config_traffic *traffic, struct slice *ret_why);
 // Gives an idle connection to a stream.
 void upstream_assign(struct upstream *upstream, struct stream *stream);
 // Sends a request's head, and its held body's slices, which stay valid until the answer is complete or the connection
