@@ -37,6 +37,16 @@ bench-wire: ## TLS and HTTP/2 beside nginx and HAProxy, five minutes; writes a p
 	@tools/build.sh release
 	@bench/wire.py
 
+bench-streams: ## 10,000 streams over TLS on one core, two minutes; writes a part of bench/WIRE.md
+	@tools/setup.sh build bench
+	@tools/build.sh release
+	@bench/streams.py
+
+storm: ## 1,000 reloads and 50 upgrades under load with 200 open streams; writes a part of bench/WIRE.md
+	@tools/setup.sh build test
+	@tools/build.sh release
+	@bench/storm.py
+
 fuzz: ## every fuzz target for FUZZ_SECONDS (10) each
 	@tools/setup.sh build check
 	@tools/fuzz.sh

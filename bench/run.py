@@ -9,6 +9,7 @@ access log goes to a real file.
 Usage: bench/run.py [--seconds S] [--rounds N] [--only SYSTEM,...] [--cells requests,streams,memory,routes] [--quick]
 """
 import argparse
+import atexit
 import json
 import os
 import pathlib
@@ -219,6 +220,7 @@ class System:
             file.write_text(text)
             command = [WEIR, "run", file, "--address", "127.0.0.1", "--workers", "1", "--admin-port", "0", "--log-level", "error"]
         self.process = spawn(PROXY_CORE, command, open(OUT / f"{name}.log", "w"), name)
+        atexit.register(self.stop)
         wait_for(self.port, self.process)
         time.sleep(0.2)
 

@@ -1,4 +1,6 @@
-"""Hot upgrades by SIGUSR2, sockets from systemd, and what a service manager is told."""
+"""Hot upgrades by SIGUSR2, sockets from systemd, and what a service manager is told.
+
+WEIR_UPGRADES, WEIR_RELOAD_STREAMS and WEIR_RELOAD_RATE make the first test longer: `make storm` runs it in full."""
 import http.client
 import os
 import re
@@ -59,13 +61,14 @@ def end(native, pid):
 def test_an_upgrade_under_load_refuses_and_cuts_nothing(tmp_path, workers):
     backend, port, path = Slow(), vectors.free_port(), tmp_path / "weir.yaml"
     streams, rate = int(os.environ.get("WEIR_RELOAD_STREAMS", 40)), int(os.environ.get("WEIR_RELOAD_RATE", 300))
+    upgrades = int(os.environ.get("WEIR_UPGRADES", 2))
     path.write_text(configuration(port, backend.port))
-    weir = Running(path, port, backend, "--workers", str(workers))
-    load = Load(port, rate, streams).start()
+    weir = Running(path, port, backend, "--workers", str(workers), "--drain-time", "5m")
+    load = Load(port, rate, streams, fresh=4).start()
     fresh, pid = [], weir.native.process.pid
     try:
         wait_until(lambda: load.open_streams == streams and load.done >= 32)
-        for _ in range(2):
+        for _ in range(upgrades):
             next_pid = upgrade(weir.native, pid)
             assert next_pid and next_pid != pid
             for _ in range(50):  # each on a connection of its own
@@ -76,6 +79,7 @@ def test_an_upgrade_under_load_refuses_and_cuts_nothing(tmp_path, workers):
         assert weir.metric("weir_open_connections") is not None
         backend.released.set()
         load.finish()
+        print(f"\nstorm: {upgrades} upgrades, {workers} worker(s): {load.told()}")
         assert load.failures == []
         assert load.ended == streams and set(fresh) == {200}
         assert load.goodbyes > 0
@@ -139,6 +143,7 @@ class Successor:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_process_started_with_upgrade_takes_over_under_load(tmp_path, workers):
     backend, port, path = Slow(), vectors.free_port(), tmp_path / "weir.yaml"
+    upgrades = int(os.environ.get("WEIR_UPGRADES", 2))
     path.write_text(configuration(port, backend.port))
     weir = Running(path, port, backend, "--workers", str(workers))
     load = Load(port, 300, 40).start()
