@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -125,6 +126,12 @@ static ssize_t result_of(ssize_t moved)
     if (moved >= 0)
         return moved;
     return errno == EAGAIN || errno == EINTR ? NET_AGAIN : NET_FAILED;
+}
+
+bool net_is_silent(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    return poll(&look, 1, 0) == 0;
 }
 
 void net_drop_unsent(int fd)

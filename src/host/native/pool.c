@@ -194,12 +194,16 @@ size_t pool_pick(enum config_lb lb, const struct endpoint_pool *endpoints, size_
 
 static struct upstream *take_idle(struct endpoint_pool *endpoint, struct stream *stream)
 {
-    if (list_is_empty(&endpoint->idle))
-        return NULL;
-    struct upstream *upstream = LIST_OWNER(endpoint->idle.next, struct upstream, idle_node);
-    upstream_assign(upstream, stream);
-    stream->upstream = upstream;
-    return upstream;
+    while (!list_is_empty(&endpoint->idle)) {
+        struct upstream *upstream = LIST_OWNER(endpoint->idle.next, struct upstream, idle_node);
+        list_remove(&upstream->idle_node);
+        if (!upstream_is_fit(upstream))
+            continue; // its own event, which is due, closes it
+        upstream_assign(upstream, stream);
+        stream->upstream = upstream;
+        return upstream;
+    }
+    return NULL;
 }
 
 // Room for one more connection of this backend, if need be by closing an idle one to another endpoint.

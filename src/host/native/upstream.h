@@ -68,6 +68,9 @@ struct upstream {
 // Begins a connection to an endpoint for a stream. NULL: *ret_why.
 struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream,
                                   const struct config_traffic *traffic, struct slice *ret_why);
+// Whether an idle connection may be used: nothing has come on it that the loop has not told of yet. Its event closes one
+// that isn't fit; until then it must not be found again.
+bool upstream_is_fit(struct upstream *upstream);
 // Gives an idle connection to a stream.
 void upstream_assign(struct upstream *upstream, struct stream *stream);
 // Sends a request's head, and its held body's slices, which stay valid until the answer is complete or the connection

@@ -297,13 +297,24 @@ static void on_readable(struct upstream *upstream, unsigned events)
     }
 }
 
-// Closed by the backend, or bytes that nobody asked for; but a TLS server may send tickets at any time.
-void upstream_h1_idle_event(struct upstream *upstream, unsigned events)
+// What came on an idle connection: its end, or bytes that nobody asked for. But a TLS server may send tickets at any time.
+static bool is_harmless(struct upstream *upstream)
 {
     char byte;
-    bool is_alive = upstream->tls && !(events & LOOP_ERROR) && upstream_read(upstream, &byte, 1) == NET_AGAIN;
-    if (!is_alive)
+    return upstream->tls && upstream_read(upstream, &byte, 1) == NET_AGAIN;
+}
+
+void upstream_h1_idle_event(struct upstream *upstream, unsigned events)
+{
+    if ((events & LOOP_ERROR) || !is_harmless(upstream)) {
+        counter_add(&upstream->worker->counters.upstream_idle_ends, 1);
         upstream_close(upstream);
+    }
+}
+
+bool upstream_is_fit(struct upstream *upstream)
+{
+    return net_is_silent(upstream->io.fd) || is_harmless(upstream);
 }
 
 void upstream_h1_busy_event(struct upstream *upstream, unsigned events)
