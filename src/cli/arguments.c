@@ -1,6 +1,8 @@
 // Parses a command line by the table of commands.def.
 #include "cli/cli.h"
 
+#include "config/nearest.h"
+
 #include <stdarg.h>
 
 static const struct command commands[] = {
@@ -53,6 +55,28 @@ int cli_usage_error(struct cli *cli, enum command_id command, const char *format
     return CLI_USAGE;
 }
 
+void cli_suggest_command(struct cli *cli, struct slice word)
+{
+    struct nearest nearest = nearest_to(word);
+    for (int id = 0; id < COMMAND_COUNT; id++)
+        nearest_try(&nearest, commands[id].name);
+    if (nearest.name.len)
+        fprintf(cli->err, "Did you mean `weir " SLICE_FMT "`?\n", SLICE_ARG(nearest.name));
+}
+
+static void refuse_option(struct cli *cli, enum command_id command, struct slice name)
+{
+    struct nearest nearest = nearest_to(name);
+    for (int id = 0; id < OPTION_COUNT; id++)
+        if (options[id].command == command)
+            nearest_try(&nearest, options[id].name);
+    if (nearest.name.len)
+        cli_usage_error(cli, command, "unknown option --" SLICE_FMT ": did you mean --" SLICE_FMT "?", SLICE_ARG(name),
+                        SLICE_ARG(nearest.name));
+    else
+        cli_usage_error(cli, command, "unknown option --" SLICE_FMT, SLICE_ARG(name));
+}
+
 // What is read, and how far.
 struct parser {
     struct cli *cli;
@@ -100,7 +124,7 @@ static bool parse_long(struct parser *parser, struct slice argument)
         add_option(parser, (enum option_id)id, value);
         return true;
     }
-    cli_usage_error(parser->cli, parser->into->command, "unknown option --" SLICE_FMT, SLICE_ARG(name));
+    refuse_option(parser->cli, parser->into->command, name);
     return false;
 }
 
@@ -184,8 +208,10 @@ bool arguments_parse(struct cli *cli, struct arena *arena, int argc, char *const
     if (slice_eq(name, SLICE("--version")) || slice_eq(name, SLICE("-V")))
         name = SLICE("version");
     if (!find_command(name, &ret_arguments->command)) {
-        fprintf(cli->err, "weir: unknown %s " SLICE_FMT "\nTry `weir help`.\n",
+        fprintf(cli->err, "weir: unknown %s " SLICE_FMT "\n",
                 slice_starts_with(name, SLICE("-")) ? "option" : "command", SLICE_ARG(name));
+        cli_suggest_command(cli, name);
+        fputs("Try `weir help`.\n", cli->err);
         return false;
     }
     struct parser parser = {cli, ret_arguments, argc, argv, 1};

@@ -93,6 +93,9 @@ bool duration_parse_us(struct slice text, int64_t *ret_us);
 int cli_usage_error(struct cli *cli, enum command_id command, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// On cli->err: the command that was perhaps meant, if there is one.
+void cli_suggest_command(struct cli *cli, struct slice word);
+
 // Runs a whole command line; gives the exit status.
 int cli_main(struct cli *cli, int argc, char *const *argv);
 

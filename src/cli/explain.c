@@ -78,35 +78,9 @@ static const struct config_listener *find_listener(const struct config *config, 
 
 // ---- words that both forms use --------------------------------------------------------------------------------------
 
-static bool is_secret_name(struct slice name)
+struct slice explain_host(const struct memory_attempt *attempt, struct arena *arena)
 {
-    static const struct slice secret[] = {SLICE_INIT("authorization"),
-                                          SLICE_INIT("proxy-authorization"),
-                                          SLICE_INIT("cookie"),
-                                          SLICE_INIT("x-api-key"),
-                                          SLICE_INIT("api-key"),
-                                          SLICE_INIT("x-goog-api-key"),
-                                          SLICE_INIT("ocp-apim-subscription-key")};
-    for (size_t i = 0; i < sizeof secret / sizeof *secret; i++)
-        if (slice_eq_nocase(name, secret[i]))
-            return true;
-    return slice_starts_with_nocase(name, SLICE("x-aigw-"));
-}
-
-struct slice explain_masked(const struct explanation *explanation, const struct config_backend *backend,
-                            const struct field *field)
-{
-    struct slice key = backend ? secret_reveal(backend->credential.key) : SLICE("");
-    bool has_key = key.len > 0 && slice_find_slice(field->value, key) != SLICE_NOT_FOUND;
-    if (!has_key && !is_secret_name(field->name))
-        return field->value;
-    // The scheme is no secret, and tells what kind of credential it is.
-    if (slice_starts_with_nocase(field->value, SLICE("Bearer ")))
-        return SLICE("Bearer ***");
-    if (slice_starts_with_nocase(field->value, SLICE("Basic ")))
-        return SLICE("Basic ***");
-    (void)explanation;
-    return SLICE("***");
+    return attempt->authority.len ? attempt->authority : explain_endpoint_words(attempt->ref->backend, arena);
 }
 
 bool explain_asks_usage(const struct explanation *explanation, const struct memory_attempt *attempt)

@@ -23,9 +23,13 @@ struct explanation {
 void explain_print_text(FILE *out, const struct explanation *explanation, bool has_colour);
 void explain_print_json(FILE *out, const struct explanation *about);
 
-// A field value as it may be shown: secrets, and parts that are a backend's key, become ***.
-struct slice explain_masked(const struct explanation *explanation, const struct config_backend *backend,
-                            const struct field *field);
+// A field value as it may be shown: credentials, what the environment says, and the backend's key become ***. `ref` is
+// NULL for what Weir answers itself.
+struct slice explain_masked(const struct config_backend_ref *ref, const struct field *field);
+// The body of an attempt, likewise.
+struct slice explain_body(const struct memory_attempt *attempt, struct arena *arena);
+// The Host that an attempt sends: for a backend without a name, its addresses, each of which would stand for itself.
+struct slice explain_host(const struct memory_attempt *attempt, struct arena *arena);
 // What a log or the usage of the answer needs, in words; "" when nothing.
 bool explain_asks_usage(const struct explanation *explanation, const struct memory_attempt *attempt);
 // "connect failure, reset, status 429 500 ..." of a rule's retries, and how many.

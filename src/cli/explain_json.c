@@ -9,8 +9,8 @@ static void member(FILE *out, const char *name, struct slice value)
     json_print_string(out, value);
 }
 
-static void print_fields(FILE *out, const struct explanation *about, const struct config_backend *backend,
-                         const struct fields *fields, struct slice prefix)
+static void print_fields(FILE *out, const struct config_backend_ref *ref, const struct fields *fields,
+                         struct slice prefix)
 {
     bool is_first = true;
     fputc('[', out);
@@ -20,7 +20,7 @@ static void print_fields(FILE *out, const struct explanation *about, const struc
         fputs(is_first ? "[" : ",[", out);
         json_print_string(out, fields->items[i].name);
         fputc(',', out);
-        json_print_string(out, explain_masked(about, backend, &fields->items[i]));
+        json_print_string(out, explain_masked(ref, &fields->items[i]));
         fputc(']', out);
         is_first = false;
     }
@@ -75,11 +75,11 @@ static void print_attempt(FILE *out, const struct explanation *about, const stru
     fputc(',', out);
     member(out, "path", attempt->target);
     fputc(',', out);
-    member(out, "authority", attempt->authority);
+    member(out, "authority", explain_host(attempt, about->arena));
     fputs(",\"headers\":", out);
-    print_fields(out, about, backend, &attempt->fields, SLICE(""));
+    print_fields(out, attempt->ref, &attempt->fields, SLICE(""));
     fputc(',', out);
-    member(out, "body", attempt->body);
+    member(out, "body", explain_body(attempt, about->arena));
     fprintf(out, ",\"body_edited\":%s,\"usage_asked\":%s}",
             slice_eq(attempt->body, about->request.body) ? "false" : "true",
             explain_asks_usage(about, attempt) ? "true" : "false");
@@ -93,7 +93,7 @@ static void print_reply(FILE *out, const struct explanation *about)
         return;
     }
     fprintf(out, ",\n \"reply\":{\"status\":%u,\"headers\":", result->response.status);
-    print_fields(out, about, NULL, &result->response.fields, SLICE(""));
+    print_fields(out, NULL, &result->response.fields, SLICE(""));
     fputc(',', out);
     member(out, "body", result->body);
     fputc('}', out);
@@ -115,7 +115,7 @@ void explain_print_json(FILE *out, const struct explanation *about)
            arena_printf(about->arena, SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(listener->namespace_),
                         SLICE_ARG(listener->gateway), SLICE_ARG(listener->name)));
     fputs(",\n \"lifted\":", out);
-    print_fields(out, about, NULL, &result->lifted, SLICE("x-ai-eg-"));
+    print_fields(out, NULL, &result->lifted, SLICE("x-ai-eg-"));
     print_candidates(out, about);
     fputs(",\n \"rule\":", out);
     print_rule_name(out, about, result->route, result->rule);

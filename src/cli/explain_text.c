@@ -156,7 +156,7 @@ static void print_fields(const struct page *page, const struct memory_attempt *a
         char change = change_of(page, field);
         paint(page, change == '+' ? GREEN : change == '~' ? YELLOW : PLAIN);
         fprintf(page->out, "  %c " SLICE_FMT ": " SLICE_FMT, change, SLICE_ARG(field->name),
-                SLICE_ARG(explain_masked(page->about, attempt->ref->backend, field)));
+                SLICE_ARG(explain_masked(attempt->ref, field)));
         paint(page, PLAIN);
         fputc('\n', page->out);
     }
@@ -167,7 +167,7 @@ static void print_fields(const struct page *page, const struct memory_attempt *a
             continue;
         paint(page, RED);
         fprintf(page->out, "  - " SLICE_FMT ": " SLICE_FMT, SLICE_ARG(field->name),
-                SLICE_ARG(explain_masked(page->about, attempt->ref->backend, field)));
+                SLICE_ARG(explain_masked(attempt->ref, field)));
         paint(page, PLAIN);
         fputc('\n', page->out);
     }
@@ -184,9 +184,10 @@ static void print_body(const struct page *page, const struct memory_attempt *att
             is_same ? ", as the client sent it" : ", edited; all other bytes as the client sent them (S6)");
     paint(page, PLAIN);
     fputs("    ", page->out);
-    put(page, PLAIN, slice_sub(body, 0, BODY_SHOWN));
-    if (body.len > BODY_SHOWN)
-        fprintf(page->out, "... (%zu bytes more)", body.len - BODY_SHOWN);
+    struct slice shown = explain_body(attempt, page->about->arena);
+    put(page, PLAIN, slice_sub(shown, 0, BODY_SHOWN));
+    if (shown.len > BODY_SHOWN)
+        fprintf(page->out, "... (%zu bytes more)", shown.len - BODY_SHOWN);
     fputc('\n', page->out);
 }
 
@@ -204,8 +205,7 @@ static void print_attempt(const struct page *page, size_t index)
     paint(page, BOLD);
     fprintf(page->out, "  " SLICE_FMT " " SLICE_FMT, SLICE_ARG(attempt->method), SLICE_ARG(attempt->target));
     paint(page, PLAIN);
-    struct slice host =
-        attempt->authority.len ? attempt->authority : explain_endpoint_words(backend, page->about->arena);
+    struct slice host = explain_host(attempt, page->about->arena);
     fprintf(page->out, "\n    host: " SLICE_FMT "\n", SLICE_ARG(host));
     print_fields(page, attempt);
     print_body(page, attempt);

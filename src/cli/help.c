@@ -206,10 +206,14 @@ int command_help(struct cli *cli, const struct arguments *arguments)
         help_print_overview(cli->out);
         return CLI_OK;
     }
+    if (arguments->file_count > 1)
+        return cli_usage_error(cli, COMMAND_HELP, "takes one command");
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (slice_eq(command_at((enum command_id)i)->name, arguments->files[0])) {
             help_print_command(cli->out, (enum command_id)i);
             return CLI_OK;
         }
-    return cli_usage_error(cli, COMMAND_HELP, "there is no command '" SLICE_FMT "'", SLICE_ARG(arguments->files[0]));
+    cli_usage_error(cli, COMMAND_HELP, "there is no command '" SLICE_FMT "'", SLICE_ARG(arguments->files[0]));
+    cli_suggest_command(cli, arguments->files[0]);
+    return CLI_USAGE;
 }

@@ -46,9 +46,8 @@ bool load_read_file(struct cli *cli, struct slice path, struct arena *arena, str
 
 static bool is_configuration(struct slice name)
 {
-    return name.len > 0 && name.ptr[0] != '.' &&
-           (slice_ends_with(name, SLICE(".yaml")) || slice_ends_with(name, SLICE(".yml")) ||
-            slice_ends_with(name, SLICE(".json")));
+    return slice_ends_with(name, SLICE(".yaml")) || slice_ends_with(name, SLICE(".yml")) ||
+           slice_ends_with(name, SLICE(".json"));
 }
 
 static int by_name(const void *a, const void *b)
@@ -67,31 +66,50 @@ bool load_is_folder(struct slice path)
     return stat(name, &state) == 0 && S_ISDIR(state.st_mode);
 }
 
-bool load_list_folder(struct slice path, struct arena *arena, struct slice **ret_paths, size_t *ret_count)
+// Calls `take` with each path in the folder that is not hidden, in no order. False with errno set.
+static bool visit_folder(struct slice path, struct arena *arena, void *context,
+                         void (*take)(void *context, struct arena *arena, struct slice path))
 {
-    struct {
-        struct slice *items;
-        size_t count, cap;
-    } list = {0};
     DIR *folder = opendir(arena_dup(arena, path).ptr);
     if (!folder)
         return false;
-    bool ends_in_slash = slice_ends_with(path, SLICE("/"));
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        struct slice name = slice_from_cstr(entry->d_name);
-        struct slice parts[] = {path, ends_in_slash ? SLICE("") : SLICE("/"), name};
-        if (!is_configuration(name))
-            continue;
-        struct slice whole = arena_join(arena, parts, 3);
-        if (!load_is_folder(whole) && ARENA_GROW(arena, &list))
-            list.items[list.count++] = whole;
-    }
+    struct slice slash = slice_ends_with(path, SLICE("/")) ? SLICE("") : SLICE("/");
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            take(context, arena, arena_join(arena, (struct slice[]){path, slash, slice_from_cstr(entry->d_name)}, 3));
     closedir(folder);
+    return true;
+}
+
+struct paths {
+    struct slice *items;
+    size_t count, cap;
+};
+
+static void take_file(void *context, struct arena *arena, struct slice path)
+{
+    struct paths *list = context;
+    if (is_configuration(path) && !load_is_folder(path) && ARENA_GROW(arena, list))
+        list->items[list->count++] = path;
+}
+
+bool load_list_folder(struct slice path, struct arena *arena, struct slice **ret_paths, size_t *ret_count)
+{
+    struct paths list = {0};
+    if (!visit_folder(path, arena, &list, take_file))
+        return false;
     if (list.count)
         qsort(list.items, list.count, sizeof *list.items, by_name);
     *ret_paths = list.items;
     *ret_count = list.count;
     return true;
+}
+
+static void note_subfolder(void *context, struct arena *arena, struct slice path)
+{
+    (void)arena;
+    if (load_is_folder(path))
+        finding_note(context, (struct mark){.file = path}, "a folder within a folder is not read; name it, too");
 }
 
 static void add_file(struct cli *cli, struct slice path, struct arena *arena, struct findings *findings,
@@ -121,6 +139,7 @@ void load_sources(struct cli *cli, const struct slice *paths, size_t count, stru
                           "no .yaml, .yml or .json file stands in the folder");
         for (size_t at = 0; at < inside_count; at++)
             add_file(cli, inside[at], arena, findings, sources);
+        visit_folder(paths[i], arena, findings, note_subfolder);
     }
 }
 

@@ -18,7 +18,7 @@ bool load_read_file(struct cli *cli, struct slice path, struct arena *arena, str
 // Reads all of `paths`; what can't be read is a finding.
 void load_sources(struct cli *cli, const struct slice *paths, size_t count, struct arena *arena,
                   struct findings *findings, struct sources *sources);
-// Sorts what stands in a folder's name before it is read; also used for vector files.
+// The configuration files of a folder, sorted by name; also used for vector files. False with errno set.
 bool load_list_folder(struct slice path, struct arena *arena, struct slice **ret_paths, size_t *ret_count);
 bool load_is_folder(struct slice path);
 // The environment of the process (cli->environment) for ${VAR}.

@@ -139,6 +139,20 @@ static bool read_options(struct cli *cli, const struct arguments *arguments, str
     return read_log_level(cli, arguments, &options->log_level) && read_address(cli, arguments, &options->address);
 }
 
+static bool check_ports(struct cli *cli, const struct config *config, unsigned offset)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        if (listener->port + offset <= UINT16_MAX)
+            continue;
+        cli_usage_error(cli, COMMAND_RUN,
+                        "--port-offset: port %u of listener \"" SLICE_FMT "\" becomes %u, above 65535", listener->port,
+                        SLICE_ARG(listener->name), listener->port + offset);
+        return false;
+    }
+    return true;
+}
+
 // ---- the mock beside it ---------------------------------------------------------------------------------------------
 
 // False after a message; *ret_mock is NULL when none was asked for. `options` has to outlive the mock.
@@ -188,7 +202,9 @@ int command_run(struct cli *cli, const struct arguments *arguments)
         return CLI_FAILED;
     int status = CLI_USAGE;
     struct snapshot *snapshot = load(&serving, 1);
-    if (snapshot && start_mock(cli, arguments, &mock_options, &mock)) {
+    if (snapshot && !check_ports(cli, snapshot_config(snapshot), options.port_offset))
+        snapshot_unref(snapshot);
+    else if (snapshot && start_mock(cli, arguments, &mock_options, &mock)) {
         status = server_run(snapshot, &options);
     } else if (snapshot) {
         snapshot_unref(snapshot);

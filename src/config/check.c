@@ -1,5 +1,6 @@
 // Walks a document along the table of its kind: types, limits, unknown and missing members, defaults.
 #include "config/kind.h"
+#include "config/nearest.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,73 +51,6 @@ struct slice check_quote(const struct check *check, const struct node *node)
     if (node->is_substituted || check->resource->kind == KIND_SECRET)
         return SLICE("(hidden)");
     return slice_sub(node_text(node), 0, 80);
-}
-
-// ---- did you mean -------------------------------------------------------------------------------------------------
-
-#define NAME_MAX_BYTES 48
-
-static size_t min_of(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-// Edit distance without regard to case; a swap of neighbours counts as one (optimal string alignment).
-static size_t distance(struct slice a, struct slice b)
-{
-    size_t rows[3][NAME_MAX_BYTES + 1];
-    size_t *before = rows[0];
-    size_t *last = rows[1];
-    size_t *now = rows[2];
-    for (size_t j = 0; j <= b.len; j++)
-        before[j] = last[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        now[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            char x = ascii_lower(a.ptr[i - 1]);
-            char y = ascii_lower(b.ptr[j - 1]);
-            now[j] = min_of(min_of(last[j] + 1, now[j - 1] + 1), last[j - 1] + (x == y ? 0 : 1));
-            if (i > 1 && j > 1 && x == ascii_lower(b.ptr[j - 2]) && y == ascii_lower(a.ptr[i - 2]))
-                now[j] = min_of(now[j], before[j - 2] + 1);
-        }
-        size_t *spare = before;
-        before = last;
-        last = now;
-        now = spare;
-    }
-    return last[b.len];
-}
-
-static bool is_near(struct slice word, struct slice name, size_t *best)
-{
-    if (word.len > NAME_MAX_BYTES || name.len > NAME_MAX_BYTES)
-        return false;
-    size_t limit = name.len < 4 ? 1 : name.len < 8 ? 2 : 3;
-    size_t found = distance(word, name);
-    if (found > limit || found >= *best)
-        return false;
-    *best = found;
-    return true;
-}
-
-struct slice nearest_name(struct slice word, const char *const *known)
-{
-    struct slice nearest = {"", 0};
-    size_t best = SIZE_MAX;
-    for (; *known; known++)
-        if (is_near(word, slice_from_cstr(*known), &best))
-            nearest = slice_from_cstr(*known);
-    return nearest;
-}
-
-static struct slice nearest_field(struct slice word, const struct field *fields)
-{
-    struct slice nearest = {"", 0};
-    size_t best = SIZE_MAX;
-    for (; fields->name; fields++)
-        if (is_near(word, slice_from_cstr(fields->name), &best))
-            nearest = slice_from_cstr(fields->name);
-    return nearest;
 }
 
 // ---- scalars ------------------------------------------------------------------------------------------------------
@@ -182,8 +116,10 @@ static const char *type_words(enum field_type type)
 static const char *node_words(enum node_type type)
 {
     static const char *const words[] = {
-        [NODE_NULL] = "nothing",  [NODE_BOOL] = "true or false", [NODE_INT] = "a number", [NODE_FLOAT] = "a number",
-        [NODE_STRING] = "a text", [NODE_LIST] = "a list",        [NODE_MAP] = "a map",
+        [NODE_NULL] = "nothing",  [NODE_BOOL] = "true or false",
+        [NODE_INT] = "a number",  [NODE_FLOAT] = "a decimal number",
+        [NODE_STRING] = "a text", [NODE_LIST] = "a list",
+        [NODE_MAP] = "a map",
     };
     return words[type];
 }
@@ -222,9 +158,11 @@ static void check_int(struct check *check, const struct field *field, const stru
         check_error(check, node, "%s: must be %lld to %lld", field->name, (long long)min, (long long)max);
 }
 
-static void check_other(struct check *check, const struct field *field, enum field_type type, const struct node *node)
+static void check_other(struct check *check, const struct field *field, enum field_type type, const struct node *node,
+                        int64_t min)
 {
-    int64_t number;
+    int64_t number = INT64_MAX; // stays so but for durations
+    int64_t time;
     uint64_t bytes;
     bool is_good = true;
     if (type == FIELD_NUMBER)
@@ -236,12 +174,14 @@ static void check_other(struct check *check, const struct field *field, enum fie
     else if (type == FIELD_QUANTITY)
         is_good = node_to_bytes(node, &bytes) && bytes > 0;
     else if (type == FIELD_TIME)
-        is_good = node_to_time(node, &number);
+        is_good = node_to_time(node, &time);
     if (!is_good && node_is_scalar(node) && node->type == NODE_STRING)
         check_error(check, node, "%s: \"" SLICE_FMT "\" must be %s", field->name, SLICE_ARG(check_quote(check, node)),
                     type_words(type));
     else if (!is_good)
         complain_type(check, field->name, type, node);
+    else if (number < min)
+        check_error(check, node, "%s: must be longer than 0s", field->name);
 }
 
 // ---- lists and maps -----------------------------------------------------------------------------------------------
@@ -253,6 +193,8 @@ static void check_typed(struct check *check, const struct field *field, enum fie
 {
     int64_t min = is_item ? field->item_min : field->min;
     int64_t max = is_item ? field->item_max : field->max;
+    if (node->is_unset)
+        return;
     if (type == FIELD_STRING) {
         check_string(check, field, node, min, max);
     } else if (type == FIELD_INT) {
@@ -267,7 +209,7 @@ static void check_typed(struct check *check, const struct field *field, enum fie
         if (field->rule)
             field->rule(check, node);
     } else {
-        check_other(check, field, type, node);
+        check_other(check, field, type, node, min);
     }
 }
 
@@ -310,6 +252,8 @@ static void check_entries(struct check *check, const struct field *field, struct
 {
     if (node->type != (field->type == FIELD_LIST ? NODE_LIST : NODE_MAP)) {
         complain_type(check, field->name, field->type, node);
+        node->first = node->last = NULL; // entries of something else would be taken for what is wanted here
+        node->count = 0;
         return;
     }
     check_count(check, field, node);
@@ -333,6 +277,14 @@ static const struct field *find_field(const struct field *fields, struct slice n
         if (slice_eq(name, slice_from_cstr(fields->name)))
             return fields;
     return NULL;
+}
+
+static struct slice nearest_field(struct slice word, const struct field *fields)
+{
+    struct nearest nearest = nearest_to(word);
+    for (; fields->name; fields++)
+        nearest_try(&nearest, slice_from_cstr(fields->name));
+    return nearest.name;
 }
 
 static void complain_unknown(struct check *check, const struct field *fields, const struct node *member)
@@ -429,24 +381,23 @@ static const struct field metadata_fields[] = {
     {.name = NULL},
 };
 
-static const struct field metadata = {
-    .name = "metadata", .type = FIELD_OBJECT, .is_required = true, .fields = metadata_fields};
-
-static bool is_frame(struct slice key)
-{
-    return slice_eq(key, SLICE("apiVersion")) || slice_eq(key, SLICE("kind")) || slice_eq(key, SLICE("metadata")) ||
-           slice_eq(key, SLICE("status"));
-}
+static const struct field frame_fields[] = {
+    {.name = "apiVersion", .support = SUPPORT_SILENT},
+    {.name = "kind", .support = SUPPORT_SILENT},
+    {.name = "metadata", .type = FIELD_OBJECT, .fields = metadata_fields},
+    {.name = "status", .support = SUPPORT_SILENT},
+    {.name = NULL},
+};
 
 void check_resource(struct check *check, const struct kind *kind, struct node *root)
 {
     for (struct node *member = root->first; member; member = member->next) {
         const struct field *field = find_field(kind->fields, member->key);
-        if (slice_eq(member->key, SLICE("metadata")) && member->type != NODE_NULL)
-            check_member(check, &metadata, member);
-        else if (!field && !is_frame(member->key))
-            complain_unknown(check, kind->fields, member);
-        else if (field && member->type != NODE_NULL)
+        if (!field)
+            field = find_field(frame_fields, member->key);
+        if (!field)
+            complain_unknown(check, nearest_field(member->key, kind->fields).len ? kind->fields : frame_fields, member);
+        else if (member->type != NODE_NULL)
             check_member(check, field, member);
     }
     if (!node_get(root, SLICE("metadata")))

@@ -462,6 +462,12 @@ static void read_file(struct reader *reader, struct slice text)
     }
 }
 
+// YAML 1.2.2, section 5.2: a byte order mark may stand in front. Some editors write one.
+static struct slice without_bom(struct slice text)
+{
+    return slice_starts_with(text, SLICE("\xef\xbb\xbf")) ? slice_from(text, 3) : text;
+}
+
 bool document_parse(const struct config_file *file, struct arena *arena, struct findings *findings,
                     document_visit *visit, void *context)
 {
@@ -474,7 +480,7 @@ bool document_parse(const struct config_file *file, struct arena *arena, struct 
         return false;
     }
     arena_init(&reader.scratch, 4096, DOCUMENT_MAX_BYTES * 4);
-    read_file(&reader, file->text);
+    read_file(&reader, without_bom(file->text));
     arena_fini(&reader.scratch);
     return !reader.has_errors && !arena->has_failed;
 }

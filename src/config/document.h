@@ -20,6 +20,7 @@ struct node {
     bool is_quoted;      // a scalar in quotes or a block scalar: always NODE_STRING
     bool is_default;     // not in the file: filled in from the kind's table
     bool is_substituted; // a ${VAR} stood in it: the text may serve as any type
+    bool is_unset;       // likewise, and it has no value, as a finding says: nothing more is to be said about it
     struct mark mark;
     struct slice text;    // scalars: as written, quotes and escapes resolved, ${VAR} substituted
     struct slice key;     // members of a map

@@ -35,7 +35,7 @@ struct field {
     enum field_type item; // of a list or a map
     enum field_support support;
     bool is_required;
-    // Strings: bytes; numbers: the value; lists and maps: entries. Both 0: no limit.
+    // Strings: bytes; numbers: the value; durations: at least so many ms; lists and maps: entries. Both 0: no limit.
     int64_t min;
     int64_t max;
     int64_t item_min; // the same for scalar entries of a list or a map
@@ -94,7 +94,5 @@ void check_warn(struct check *check, const struct node *node, const char *format
 struct slice check_quote(const struct check *check, const struct node *node);
 // Checks a resource against its table, and fills in defaults. `root` is its document.
 void check_resource(struct check *check, const struct kind *kind, struct node *root);
-// The name of `known` that is nearest to `word`, if any is near enough to be meant; else empty. `known` ends with NULL.
-struct slice nearest_name(struct slice word, const char *const *known);
 
 #endif

@@ -17,6 +17,7 @@ static const struct field schema_fields[] = {
     {.name = "version", .type = FIELD_STRING, .doc = "Version of the dialect where it has one; OpenAI has none."},
     {.name = "prefix",
      .type = FIELD_STRING,
+     .pattern = PATTERN_URL_PART,
      .absent = "v1",
      .doc = "Path in front of the endpoints (OpenAI, Anthropic); \"/\" for none."},
     END_OF_FIELDS,
@@ -24,6 +25,9 @@ static const struct field schema_fields[] = {
 
 static void rule_schema(struct check *check, const struct node *schema)
 {
+    const struct node *version = node_get(schema, SLICE("version"));
+    if (node_is(schema, "name", "OpenAI") && node_text(version).len)
+        finding_note(check->findings, version->mark, "version: has no effect here: the OpenAI dialect has no versions");
     const struct node *name = node_get(schema, SLICE("name"));
     enum config_schema dialect = dialect_from_name(node_text(name));
     if (dialect != SCHEMA_NONE && !dialect_is_served(dialect))
@@ -122,14 +126,14 @@ static const struct field api_key_fields[] = {
     {.name = "secretRef",
      .type = FIELD_OBJECT,
      .is_required = true,
-     .fields = shared_secret_ref,
+     .fields = shared_object_ref,
      .rule = rule_secret_ref,
      .doc = "Secret whose entry apiKey is the key."},
     END_OF_FIELDS,
 };
 
 static const struct field aws_file_fields[] = {
-    {.name = "secretRef", .type = FIELD_OBJECT, .is_required = true, .fields = shared_secret_ref, .doc = "Secret."},
+    {.name = "secretRef", .type = FIELD_OBJECT, .is_required = true, .fields = shared_object_ref, .doc = "Secret."},
     {.name = "profile", .type = FIELD_STRING, .preset = "default", .doc = "Profile of the credentials file."},
     END_OF_FIELDS,
 };
@@ -144,7 +148,7 @@ static const struct field aws_fields[] = {
 static const struct field azure_fields[] = {
     {.name = "clientID", .type = FIELD_STRING, .is_required = true, .min = 1, .doc = "Client id."},
     {.name = "tenantID", .type = FIELD_STRING, .is_required = true, .min = 1, .doc = "Tenant id."},
-    {.name = "clientSecretRef", .type = FIELD_OBJECT, .fields = shared_secret_ref, .doc = "Secret."},
+    {.name = "clientSecretRef", .type = FIELD_OBJECT, .fields = shared_object_ref, .doc = "Secret."},
     {.name = "oidcExchangeToken", .type = FIELD_ANY, .doc = "Exchange of an OIDC token."},
     END_OF_FIELDS,
 };
@@ -156,7 +160,7 @@ static void rule_azure(struct check *check, const struct node *azure)
 }
 
 static const struct field gcp_file_fields[] = {
-    {.name = "secretRef", .type = FIELD_OBJECT, .is_required = true, .fields = shared_secret_ref, .doc = "Secret."},
+    {.name = "secretRef", .type = FIELD_OBJECT, .is_required = true, .fields = shared_object_ref, .doc = "Secret."},
     END_OF_FIELDS,
 };
 
@@ -206,10 +210,22 @@ static const struct field from_headers_fields[] = {
     END_OF_FIELDS,
 };
 
+// What the message itself is made of can't be a credential.
+static void rule_from_headers(struct check *check, const struct node *from)
+{
+    static const char *const taken[] = {
+        "host", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade", NULL};
+    for (size_t i = 0; taken[i]; i++)
+        if (slice_eq_nocase(node_get_text(from, SLICE("header")), slice_from_cstr(taken[i])))
+            check_error(check, node_get(from, SLICE("header")), "header: %s can't carry a credential: name another",
+                        taken[i]);
+}
+
 static const struct field override_fields[] = {
     {.name = "fromRequestHeaders",
      .type = FIELD_OBJECT,
      .fields = from_headers_fields,
+     .rule = rule_from_headers,
      .doc = "The client brings the credential in a header."},
     {.name = "fromDynamicMetadata",
      .type = FIELD_ANY,

@@ -123,7 +123,7 @@ static const struct field listener_tls[] = {
      .item = FIELD_OBJECT,
      .fields = shared_object_ref,
      .max = 64,
-     .rule = rule_certificate_ref,
+     .rule = rule_secret_ref,
      .doc = "Secrets with tls.crt, tls.key and, if there is one, tls.ocsp-staple. Several: one for each kind of key."},
     REFUSED("options", "Weir has no TLS options of its own: use a ClientTrafficPolicy",
             "Options of an implementation."),

@@ -19,17 +19,6 @@ static const struct field path_fields[] = {
     END_OF_FIELDS,
 };
 
-static bool has_only_path_bytes(struct slice path)
-{
-    for (size_t i = 0; i < path.len; i++) {
-        char c = path.ptr[i];
-        bool is_alnum = (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
-        if (!is_alnum && (c == '\0' || !strchr("-/._~!$&'()*+,;=:@%", c)))
-            return false;
-    }
-    return true;
-}
-
 static void rule_path(struct check *check, const struct node *path)
 {
     static const char *const forbidden[] = {"//", "/./", "/../", "%2f", "%2F", "#"};
@@ -45,7 +34,7 @@ static void rule_path(struct check *check, const struct node *path)
             check_error(check, value, "must not contain '%s' when %s", forbidden[i], types);
     if (slice_ends_with(text, SLICE("/..")) || slice_ends_with(text, SLICE("/.")))
         check_error(check, value, "must not end with '/..' or '/.' when %s", types);
-    if (!has_only_path_bytes(text) && slice_find(text, '#') == SLICE_NOT_FOUND)
+    if (!pattern_matches(PATTERN_URL_PART, text) && slice_find(text, '#') == SLICE_NOT_FOUND)
         check_error(check, value, "must only contain valid characters of a path when %s", types);
 }
 
@@ -127,14 +116,11 @@ static const char *const path_changes[] = {"ReplaceFullPath", "ReplacePrefixMatc
 
 static const struct field path_change[] = {
     {.name = "type", .type = FIELD_STRING, .is_required = true, .values = path_changes, .doc = "What is replaced."},
-    {.name = "replaceFullPath",
-     .type = FIELD_STRING,
-     .max = 1024,
-     .pattern = PATTERN_ABSOLUTE_PATH,
-     .doc = "The new path."},
+    {.name = "replaceFullPath", .type = FIELD_STRING, .max = 1024, .pattern = PATTERN_URL_PATH, .doc = "The new path."},
     {.name = "replacePrefixMatch",
      .type = FIELD_STRING,
      .max = 1024,
+     .pattern = PATTERN_URL_PART,
      .doc = "What stands in for the prefix that matched."},
     END_OF_FIELDS,
 };

@@ -37,7 +37,11 @@ static const struct field retry_on[] = {
 };
 
 static const struct field back_off[] = {
-    {.name = "baseInterval", .type = FIELD_DURATION, .absent = "25ms", .doc = "First wait; doubles, with jitter."},
+    {.name = "baseInterval",
+     .type = FIELD_DURATION,
+     .min = 1,
+     .absent = "25ms",
+     .doc = "First wait; doubles, with jitter."},
     {.name = "maxInterval", .type = FIELD_DURATION, .absent = "10 x baseInterval", .doc = "Longest wait."},
     END_OF_FIELDS,
 };
@@ -68,7 +72,7 @@ static const struct field passive_fields[] = {
      .type = FIELD_BOOL,
      .preset = "false",
      .doc = "Count failures to connect apart from 5xx answers."},
-    {.name = "interval", .type = FIELD_DURATION, .preset = "3s", .doc = "How often endpoints come back."},
+    {.name = "interval", .type = FIELD_DURATION, .min = 1, .preset = "3s", .doc = "How often endpoints come back."},
     {.name = "consecutiveLocalOriginFailures",
      .type = FIELD_INT,
      .min = 0,
@@ -87,7 +91,7 @@ static const struct field passive_fields[] = {
      .max = UINT32_MAX,
      .preset = "5",
      .doc = "5xx answers in a row."},
-    {.name = "baseEjectionTime", .type = FIELD_DURATION, .preset = "30s", .doc = "Grows with each ejection."},
+    {.name = "baseEjectionTime", .type = FIELD_DURATION, .min = 1, .preset = "30s", .doc = "Grows with each ejection."},
     {.name = "maxEjectionPercent", .type = FIELD_INT, .min = 0, .max = 100, .preset = "10", .doc = "Share at most."},
     {.name = "failurePercentageThreshold",
      .type = FIELD_INT,
@@ -115,7 +119,7 @@ static const struct field http_checker[] = {
     {.name = "path",
      .type = FIELD_STRING,
      .is_required = true,
-     .pattern = PATTERN_ABSOLUTE_PATH,
+     .pattern = PATTERN_URL_TARGET,
      .min = 1,
      .max = 1024,
      .doc = "Path of the check."},
@@ -166,8 +170,8 @@ static const struct field tcp_checker[] = {
 };
 
 static const struct field active_fields[] = {
-    {.name = "timeout", .type = FIELD_DURATION, .preset = "1s", .doc = "Time for an answer."},
-    {.name = "interval", .type = FIELD_DURATION, .preset = "3s", .doc = "Time between checks."},
+    {.name = "timeout", .type = FIELD_DURATION, .min = 1, .preset = "1s", .doc = "Time for an answer."},
+    {.name = "interval", .type = FIELD_DURATION, .min = 1, .preset = "3s", .doc = "Time between checks."},
     {.name = "initialJitter",
      .type = FIELD_DURATION,
      .support = SUPPORT_IGNORED,
@@ -322,7 +326,11 @@ static void rule_lb(struct check *check, const struct node *lb)
 }
 
 static const struct field tcp_timeouts[] = {
-    {.name = "connectTimeout", .type = FIELD_DURATION, .absent = "5s", .doc = "Time to connect, TLS included."},
+    {.name = "connectTimeout",
+     .type = FIELD_DURATION,
+     .min = 1,
+     .absent = "5s",
+     .doc = "Time to connect, TLS included."},
     END_OF_FIELDS,
 };
 

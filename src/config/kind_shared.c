@@ -13,30 +13,6 @@ bool node_is(const struct node *map, const char *name, const char *text)
 
 // ---- references ---------------------------------------------------------------------------------------------------
 
-const struct field shared_secret_ref[] = {
-    {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = "", .doc = "Empty: the core group."},
-    {.name = "kind", .type = FIELD_STRING, .pattern = PATTERN_KIND, .preset = "Secret", .doc = "Only Secret."},
-    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "Name of the Secret."},
-    {.name = "namespace",
-     .type = FIELD_STRING,
-     .pattern = PATTERN_DNS_LABEL,
-     .max = 63,
-     .absent = "the policy's",
-     .doc = "The Secret is read from the policy's own namespace; another one is refused."},
-    END_OF_FIELDS,
-};
-
-void rule_secret_ref(struct check *check, const struct node *ref)
-{
-    if (!node_is(ref, "kind", "Secret") || !node_is(ref, "group", ""))
-        check_error(check, ref, "the reference must name a Secret of the core group (group \"\")");
-    const struct node *namespace_ = node_get(ref, SLICE("namespace"));
-    if (namespace_ && !slice_eq(node_text(namespace_), check->resource->namespace_))
-        check_error(check, namespace_,
-                    "namespace: Secrets are read from the policy's own namespace, \"" SLICE_FMT "\", only",
-                    SLICE_ARG(check->resource->namespace_));
-}
-
 const struct field shared_object_ref[] = {
     {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = "", .doc = "Empty: the core group."},
     {.name = "kind", .type = FIELD_STRING, .pattern = PATTERN_KIND, .preset = "Secret", .doc = "Secret or ConfigMap."},
@@ -50,7 +26,7 @@ const struct field shared_object_ref[] = {
     END_OF_FIELDS,
 };
 
-void rule_certificate_ref(struct check *check, const struct node *ref)
+void rule_secret_ref(struct check *check, const struct node *ref)
 {
     if (!node_is(ref, "kind", "Secret") || !node_is(ref, "group", ""))
         check_error(check, ref, "the reference must name a Secret of the core group (group \"\")");

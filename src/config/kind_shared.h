@@ -65,8 +65,7 @@ extern const char *const shared_alpn_of_clients[], *const shared_alpn_of_backend
          .doc = "Signatures that are taken, by their names of RFC 8446."},                                             \
         REFUSED("fingerprints", "fingerprints of TLS clients are not done", "JA3, JA4.")
 
-extern const struct field shared_secret_ref[]; // SecretObjectReference
-extern const struct field shared_object_ref[]; // SecretObjectReference that may go into another namespace
+extern const struct field shared_object_ref[]; // SecretObjectReference; also of ConfigMaps, by its rule
 extern const struct field shared_parent_ref[]; // ParentReference
 extern const struct field shared_name_match[]; // header and query parameter matches: type, name, value
 extern const struct field shared_header_mutation[];
@@ -77,10 +76,9 @@ extern const struct field shared_route_timeouts[];
 
 // Rules for them.
 void rule_parent_ref(struct check *check, const struct node *ref);
-void rule_secret_ref(struct check *check, const struct node *ref);
-void rule_certificate_ref(struct check *check, const struct node *ref); // a Secret
-void rule_authority_ref(struct check *check, const struct node *ref);   // a Secret or a ConfigMap
-void rule_tls_choice(struct check *check, const struct node *tls);      // of TLS_CHOICE_FIELDS
+void rule_secret_ref(struct check *check, const struct node *ref);    // a Secret
+void rule_authority_ref(struct check *check, const struct node *ref); // a Secret or a ConfigMap
+void rule_tls_choice(struct check *check, const struct node *tls);    // of TLS_CHOICE_FIELDS
 void rule_header_mutation(struct check *check, const struct node *mutation);
 void rule_name_matches(struct check *check, const struct node *list);
 void rule_cost(struct check *check, const struct node *cost);

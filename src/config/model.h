@@ -13,6 +13,7 @@
 struct config_text {
     struct slice text;
     struct mark mark;
+    bool is_hidden; // came out of the environment (${VAR}): may be secret, and is not to be shown
 };
 
 // ---- matching -------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ struct mark node_mark(const struct node *node)
 
 struct config_text node_config_text(const struct node *node)
 {
-    return (struct config_text){node_text(node), node_mark(node)};
+    return (struct config_text){node_text(node), node_mark(node), node && node->is_substituted};
 }
 
 // ---- numbers ------------------------------------------------------------------------------------------------------

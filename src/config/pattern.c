@@ -92,6 +92,28 @@ static bool is_absolute_path(struct slice s)
     return s.len && s.ptr[0] == '/' && is_header_value(s);
 }
 
+static bool is_url_part(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_alnum(s.ptr[i]) && (s.ptr[i] == '\0' || !strchr("-/._~!$&'()*+,;=:@%", s.ptr[i])))
+            return false;
+    return true;
+}
+
+static bool is_url_path(struct slice s)
+{
+    return s.len && s.ptr[0] == '/' && is_url_part(s);
+}
+
+static bool is_url_target(struct slice s)
+{
+    struct slice path = slice_split(&s, '?');
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] != '?' && !is_url_part(slice_sub(s, i, 1)))
+            return false;
+    return is_url_path(path);
+}
+
 // ---- addresses (RFC 4291, section 2.2; no zone) -------------------------------------------------------------------
 
 static bool is_ipv4(struct slice s)
@@ -196,6 +218,10 @@ static const struct {
     [PATTERN_HEADER_NAME] = {is_header_name, SLICE_INIT("a header name (RFC 9110 token, at most 256 bytes)")},
     [PATTERN_HEADER_VALUE] = {is_header_value, SLICE_INIT("without control bytes and without blanks at the ends")},
     [PATTERN_ABSOLUTE_PATH] = {is_absolute_path, SLICE_INIT("a path that begins with a slash")},
+    [PATTERN_URL_PATH] = {is_url_path,
+                          SLICE_INIT("a path of a URL: a slash, then letters, digits and what RFC 3986 allows")},
+    [PATTERN_URL_PART] = {is_url_part, SLICE_INIT("part of a path: slashes, letters, digits and what RFC 3986 allows")},
+    [PATTERN_URL_TARGET] = {is_url_target, SLICE_INIT("a path of a URL, perhaps with a query")},
     [PATTERN_IP] = {is_ip, SLICE_INIT("an IPv4 or IPv6 address")},
     [PATTERN_HOST_PORT] = {is_host_port, SLICE_INIT("host:port")},
     [PATTERN_TLS_NAME] = {is_tls_name, SLICE_INIT("one name of OpenSSL, of letters, digits, - _ + .")},

@@ -6,6 +6,14 @@
 
 enum pattern {
     PATTERN_NONE,
+    // Of any length; that of the field is told beside them.
+    PATTERN_HEADER_VALUE,  // no control bytes but tab, no blanks at the ends
+    PATTERN_ABSOLUTE_PATH, // begins with a slash
+    PATTERN_URL_PATH,      // likewise, of the bytes that RFC 3986 allows in a path
+    PATTERN_URL_PART,      // such bytes alone: what stands within a path
+    PATTERN_URL_TARGET,    // a URL path, perhaps with a query
+    PATTERN_FREE_LENGTH = PATTERN_URL_TARGET,
+    // What follows limits its length itself.
     PATTERN_DNS_LABEL,     // RFC 1123 label, 1..63
     PATTERN_DNS_SUBDOMAIN, // RFC 1123 subdomain, 1..253
     PATTERN_FQDN,          // likewise, a dot at the end allowed
@@ -15,8 +23,6 @@ enum pattern {
     PATTERN_KIND,          // letters, digits, dashes; begins with a letter; 1..63
     PATTERN_HEADER_NAME,   // RFC 9110 token, 1..256
     PATTERN_MUTATED_NAME,  // the same, or one that begins with ':'
-    PATTERN_HEADER_VALUE,  // no control bytes but tab, no blanks at the ends
-    PATTERN_ABSOLUTE_PATH, // begins with a slash
     PATTERN_IP,            // IPv4 or IPv6 address
     PATTERN_HOST_PORT,     // name or address, colon, port
     PATTERN_TLS_NAME,      // of a cipher suite, group or signature algorithm: one name, no list

@@ -92,6 +92,10 @@ static void write_range(struct buf *buf, enum field_type type, int64_t min, int6
     const char *unit = type == FIELD_STRING ? " bytes" : is_length ? " entries" : "";
     if (min == 0 && max == 0)
         return;
+    if (type == FIELD_DURATION) {
+        put(buf, " More than `0s`.");
+        return;
+    }
     if (is_length && max == 0)
         buf_printf(buf, " At least %lld%s.", (long long)min, min == 1 && type == FIELD_STRING ? " byte" : unit);
     else if (is_length && min <= 1 && type == FIELD_STRING)
@@ -123,8 +127,7 @@ static void write_values(struct buf *buf, const struct field *field)
 static void write_limits(struct buf *buf, const struct field *field)
 {
     bool has_items = field->type == FIELD_LIST || field->type == FIELD_MAP;
-    bool says_length = field->pattern != PATTERN_NONE && field->pattern != PATTERN_HEADER_VALUE &&
-                       field->pattern != PATTERN_ABSOLUTE_PATH; // the pattern's words do
+    bool says_length = field->pattern > PATTERN_FREE_LENGTH; // the pattern's words do
     write_values(buf, field);
     if (has_items || !says_length)
         write_range(buf, field->type, field->min, field->max);

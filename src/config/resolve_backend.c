@@ -4,6 +4,12 @@
 
 // ---- mutations ------------------------------------------------------------------------------------------------
 
+// Else a finding tells that it is missing.
+static bool is_said(const struct node *node)
+{
+    return node && !node->is_unset;
+}
+
 static struct config_mutation read_mutation(struct resolver *resolver, const struct node *mutation, struct slice name)
 {
     const struct node *set = node_get(mutation, SLICE("set"));
@@ -13,8 +19,9 @@ static struct config_mutation read_mutation(struct resolver *resolver, const str
     if (!result.set || !result.remove)
         return (struct config_mutation){.set_count = 0};
     for (const struct node *item = node_first(set); item; item = item->next)
-        result.set[result.set_count++] = (struct config_set){node_config_text(node_get(item, name)),
-                                                             node_config_text(node_get(item, SLICE("value")))};
+        if (is_said(node_get(item, name)) && is_said(node_get(item, SLICE("value"))))
+            result.set[result.set_count++] = (struct config_set){node_config_text(node_get(item, name)),
+                                                                 node_config_text(node_get(item, SLICE("value")))};
     for (const struct node *item = node_first(remove); item; item = item->next)
         result.remove[result.remove_count++] = node_config_text(item);
     return result;

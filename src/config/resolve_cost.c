@@ -21,7 +21,7 @@ static bool read_cost(const struct node *node, struct config_cost *ret_cost)
         if (slice_eq(type, slice_from_cstr(types[i].name))) {
             *ret_cost = (struct config_cost){node_get_text(node, SLICE("metadataKey")), types[i].type,
                                              node_config_text(node_get(node, SLICE("cel")))};
-            return ret_cost->key.len;
+            return ret_cost->key.len && (ret_cost->type != COST_CEL || ret_cost->cel.text.len);
         }
     return false;
 }

@@ -30,7 +30,7 @@ static void read_match(struct resolver *resolver, const struct node *node, struc
                                    .path = node_config_text(node_get(path, SLICE("value"))),
                                    .method = node_get_text(node, SLICE("method"))};
     if (match->path.text.len == 0)
-        match->path = (struct config_text){SLICE("/"), mark};
+        match->path = (struct config_text){.text = SLICE("/"), .mark = mark};
     match->headers = read_names(resolver, node_get(node, SLICE("headers")), &match->header_count);
     match->query = read_names(resolver, node_get(node, SLICE("queryParams")), &match->query_count);
 }

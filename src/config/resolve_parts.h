@@ -43,6 +43,9 @@ const struct resource *resolve_find(struct resolver *resolver, enum resource_kin
 // Whether `from` may refer to `to` (ReferenceGrant, `to.name` included); a finding when not.
 bool resolve_may_refer(struct resolver *resolver, const struct resource *from, const struct resource *to,
                        struct mark mark);
+// Both: the resource that a reference of `owner` names, if it may be referred to. The mark is that of the name.
+const struct resource *resolve_granted(struct resolver *resolver, const struct resource *owner, const struct node *ref,
+                                       enum resource_kind kind, struct mark *ret_mark);
 // An entry of a Secret or ConfigMap without white space at the ends; a finding and false when it is not there or empty.
 bool resolve_datum(struct resolver *resolver, const struct resource *resource, struct slice key, struct mark mark,
                    struct slice *ret_value);

@@ -1,4 +1,5 @@
 // Following references: from a name to the resource, grants between namespaces, entries of Secrets.
+#include "config/nearest.h"
 #include "config/resolve_parts.h"
 
 void *resolve_array(struct resolver *resolver, size_t count, size_t item_bytes)
@@ -26,10 +27,22 @@ static const struct resource *find_elsewhere(const struct documents *docs, enum 
     return NULL;
 }
 
+// One of nearly that name in the same namespace: the next likeliest.
+static struct slice find_nearest(const struct documents *docs, enum resource_kind kind,
+                                 const struct reference *reference)
+{
+    struct nearest nearest = nearest_to(reference->name);
+    for (size_t i = 0; i < docs->count; i++)
+        if (docs->items[i]->kind == kind && slice_eq(docs->items[i]->namespace_, reference->namespace_))
+            nearest_try(&nearest, docs->items[i]->name);
+    return nearest.name;
+}
+
 static void tell_missing(struct resolver *resolver, enum resource_kind kind, const struct reference *reference)
 {
     struct slice kind_name = resource_kind_name(kind);
     const struct resource *elsewhere = find_elsewhere(resolver->docs, kind, reference->name);
+    struct slice near = find_nearest(resolver->docs, kind, reference);
     if (resolver->docs->is_incomplete)
         return; // it may stand in what could not be read
     if (elsewhere)
@@ -41,8 +54,9 @@ static void tell_missing(struct resolver *resolver, enum resource_kind kind, con
     else
         finding_error(resolver->findings, reference->mark,
                       SLICE_FMT " \"" SLICE_FMT "\" is not in namespace \"" SLICE_FMT
-                                "\" of this configuration; add it or mend the name",
-                      SLICE_ARG(kind_name), SLICE_ARG(reference->name), SLICE_ARG(reference->namespace_));
+                                "\" of this configuration; add it or mend the name%s" SLICE_FMT "%s",
+                      SLICE_ARG(kind_name), SLICE_ARG(reference->name), SLICE_ARG(reference->namespace_),
+                      near.len ? ": did you mean \"" : "", SLICE_ARG(near), near.len ? "\"?" : "");
 }
 
 const struct resource *resolve_find(struct resolver *resolver, enum resource_kind kind,
@@ -114,6 +128,15 @@ bool resolve_may_refer(struct resolver *resolver, const struct resource *from, c
                       SLICE_ARG(to->namespace_), SLICE_ARG(from->kind_name), SLICE_ARG(from->group),
                       SLICE_ARG(from->namespace_));
     return false;
+}
+
+const struct resource *resolve_granted(struct resolver *resolver, const struct resource *owner, const struct node *ref,
+                                       enum resource_kind kind, struct mark *ret_mark)
+{
+    struct reference reference = reference_of(ref, owner->namespace_);
+    const struct resource *found = resolve_find(resolver, kind, &reference);
+    *ret_mark = reference.mark;
+    return found && resolve_may_refer(resolver, owner, found, reference.mark) ? found : NULL;
 }
 
 // ---- entries --------------------------------------------------------------------------------------------------

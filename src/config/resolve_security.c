@@ -24,13 +24,11 @@ static bool has_control_byte(struct slice text)
 
 static struct secret read_key(struct resolver *resolver, const struct resource *policy, const struct node *ref)
 {
-    struct reference reference = {node_get_text(ref, SLICE("name")), policy->namespace_,
-                                  node_mark(node_get(ref, SLICE("name")))};
-    const struct resource *found = resolve_find(resolver, KIND_SECRET, &reference);
+    struct mark mark;
+    const struct resource *found = resolve_granted(resolver, policy, ref, KIND_SECRET, &mark);
     struct secret key = {{NULL, 0}};
-    if (found && resolve_datum(resolver, found, SLICE("apiKey"), reference.mark, &key.hidden) &&
-        has_control_byte(key.hidden))
-        finding_error(resolver->findings, reference.mark,
+    if (found && resolve_datum(resolver, found, SLICE("apiKey"), mark, &key.hidden) && has_control_byte(key.hidden))
+        finding_error(resolver->findings, mark,
                       "entry apiKey of Secret " SLICE_FMT "/" SLICE_FMT
                       " has control bytes or several lines; it must be "
                       "one line of text",

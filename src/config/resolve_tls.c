@@ -6,16 +6,6 @@
 
 // ---- certificates and authorities -----------------------------------------------------------------------------
 
-// The resource that a reference names, if it may be referred to.
-static const struct resource *find_granted(struct resolver *resolver, const struct resource *owner,
-                                           const struct node *ref, enum resource_kind kind, struct mark *ret_mark)
-{
-    struct reference reference = reference_of(ref, owner->namespace_);
-    const struct resource *found = resolve_find(resolver, kind, &reference);
-    *ret_mark = reference.mark;
-    return found && resolve_may_refer(resolver, owner, found, reference.mark) ? found : NULL;
-}
-
 static struct slice optional_datum(const struct resource *resource, struct slice key)
 {
     const struct datum *datum = resource_datum(resource, key);
@@ -27,7 +17,7 @@ static struct config_certificate read_certificate(struct resolver *resolver, con
 {
     struct config_certificate certificate = {.mark = node_mark(ref)};
     struct mark mark;
-    const struct resource *found = find_granted(resolver, owner, ref, KIND_SECRET, &mark);
+    const struct resource *found = resolve_granted(resolver, owner, ref, KIND_SECRET, &mark);
     if (!found)
         return certificate;
     certificate.mark = mark;
@@ -54,7 +44,7 @@ static void add_authority(struct resolver *resolver, const struct resource *owne
     bool is_map = slice_eq(node_get_text(ref, SLICE("kind")), SLICE("ConfigMap"));
     struct slice ca = {NULL, 0};
     struct mark mark;
-    const struct resource *found = find_granted(resolver, owner, ref, is_map ? KIND_CONFIG_MAP : KIND_SECRET, &mark);
+    const struct resource *found = resolve_granted(resolver, owner, ref, is_map ? KIND_CONFIG_MAP : KIND_SECRET, &mark);
     if (!found || !resolve_datum(resolver, found, SLICE("ca.crt"), mark, &ca))
         return;
     if (slice_find_slice(ca, SLICE("-----BEGIN CERTIFICATE-----")) == SLICE_NOT_FOUND)
@@ -94,7 +84,7 @@ static struct config_text join_names(struct resolver *resolver, const struct nod
         all = arena_join(resolver->arena, parts, 3);
         resolver->has_failed |= !all.ptr;
     }
-    return (struct config_text){all, node_mark(list)};
+    return (struct config_text){.text = all, .mark = node_mark(list)};
 }
 
 static struct config_tls_choice read_choice(struct resolver *resolver, const struct node *says)
@@ -222,7 +212,7 @@ static void read_lists(struct resolver *resolver, const struct resource *owner, 
         struct slice list = {NULL, 0};
         struct mark mark;
         const struct resource *found =
-            find_granted(resolver, owner, ref, is_map ? KIND_CONFIG_MAP : KIND_SECRET, &mark);
+            resolve_granted(resolver, owner, ref, is_map ? KIND_CONFIG_MAP : KIND_SECRET, &mark);
         if (found && resolve_datum(resolver, found, SLICE("ca.crl"), mark, &list))
             append(resolver, &trust->crl_pem, list);
     }

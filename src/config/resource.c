@@ -5,6 +5,7 @@
 
 #include "config/data.h"
 #include "config/kind.h"
+#include "config/nearest.h"
 #include "config/substitute.h"
 
 // A kind of other software and how often it came.
@@ -74,13 +75,19 @@ static bool is_our_group(struct slice group)
     return nearest_name(group, groups).len > 0;
 }
 
+// Kinds whose names others have too, such as Istio's Gateway.
+static bool is_homonym(enum resource_kind kind, struct slice group)
+{
+    bool is_common = kind == KIND_GATEWAY || kind == KIND_BACKEND || kind == KIND_HTTP_ROUTE;
+    return is_common && slice_find(group, '.') != SLICE_NOT_FOUND && !is_our_group(group);
+}
+
 static struct slice nearest_kind(struct slice word)
 {
-    const char *names[KIND_COUNT + 1];
+    struct nearest nearest = nearest_to(word);
     for (size_t i = 0; i < KIND_COUNT; i++)
-        names[i] = kind_of((enum resource_kind)i)->name;
-    names[KIND_COUNT] = NULL;
-    return nearest_name(word, names);
+        nearest_try(&nearest, resource_kind_name((enum resource_kind)i));
+    return nearest.name;
 }
 
 static void count_foreigner(struct loader *loader, struct slice kind, const struct node *root)
@@ -206,6 +213,36 @@ static void keep(struct loader *loader, struct check *check, const struct kind *
         documents->items[documents->count++] = resource;
 }
 
+// What kubectl and the API server keep beside a resource, and entries of ConfigMaps that Weir never reads (scripts,
+// dashboards), may hold any "${".
+static bool is_verbatim(const struct node *node, enum resource_kind kind, const struct node *parent)
+{
+    static const struct slice kept[][2] = {
+        {SLICE_INIT(""), SLICE_INIT("status")},
+        {SLICE_INIT("metadata"), SLICE_INIT("managedFields")},
+        {SLICE_INIT("annotations"), SLICE_INIT("kubectl.kubernetes.io/last-applied-configuration")},
+    };
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (slice_eq(parent->key, kept[i][0]) && slice_eq(node->key, kept[i][1]))
+            return true;
+    return kind == KIND_CONFIG_MAP && slice_eq(parent->key, SLICE("data")) && !slice_eq(node->key, SLICE("ca.crt")) &&
+           !slice_eq(node->key, SLICE("ca.crl"));
+}
+
+// The first levels of a resource; below them everything.
+static size_t substitute_levels(struct loader *loader, struct node *map, enum resource_kind kind, int levels)
+{
+    size_t errors = 0;
+    for (struct node *member = node_first(map); member; member = member->next) {
+        if (is_verbatim(member, kind, map))
+            continue;
+        errors += levels > 1 && member->type == NODE_MAP
+                      ? substitute_levels(loader, member, kind, levels - 1)
+                      : substitute(member, loader->documents->arena, loader->env, loader->findings);
+    }
+    return errors;
+}
+
 static void load_resource(struct loader *loader, struct node *root, const struct kind *kind)
 {
     struct resource *resource = ARENA_NEW(loader->documents->arena, struct resource);
@@ -220,7 +257,7 @@ static void load_resource(struct loader *loader, struct node *root, const struct
     resource->kind_name = slice_from_cstr(kind->name);
     resource->order = loader->documents->count;
     split_api_version(resource->api_version, &resource->group, &resource->version);
-    resource->has_errors = substitute(root, check.arena, loader->env, loader->findings) > 0;
+    resource->has_errors = substitute_levels(loader, root, kind->kind, 3) > 0;
     check_version(&check, kind, root);
     read_metadata(resource, kind);
     check_resource(&check, kind, root);
@@ -230,14 +267,57 @@ static void load_resource(struct loader *loader, struct node *root, const struct
     keep(loader, &check, kind);
 }
 
-// `weir.dev/ignore: "true"` on a resource of any kind.
-static bool is_ignored(const struct node *root)
+// ---- documents ----------------------------------------------------------------------------------------------------
+
+static void refuse_document(struct loader *loader, const struct node *at, const char *words)
 {
-    const struct node *annotations = node_get(node_get(root, SLICE("metadata")), SLICE("annotations"));
-    return slice_eq(node_get_text(annotations, SLICE("weir.dev/ignore")), SLICE("true"));
+    finding_error(loader->findings, at->mark, "%s", words);
+    loader->documents->is_incomplete = true;
 }
 
-static void load_list(struct loader *loader, struct node *items);
+// `weir.dev/ignore: "true"` on a resource of any kind.
+static bool is_ignored(struct loader *loader, const struct node *root)
+{
+    const struct node *annotations = node_get(node_get(root, SLICE("metadata")), SLICE("annotations"));
+    const struct node *ignore = node_get(annotations, SLICE("weir.dev/ignore"));
+    for (const struct node *annotation = node_first(annotations); annotation; annotation = annotation->next)
+        if (annotation != ignore && slice_starts_with(annotation->key, SLICE("weir.dev/")))
+            finding_error(loader->findings, annotation->key_mark,
+                          "unknown annotation \"" SLICE_FMT "\": weir.dev/ignore is the only one",
+                          SLICE_ARG(slice_sub(annotation->key, 0, 80)));
+    if (ignore && !slice_eq(node_text(ignore), SLICE("true")) && !slice_eq(node_text(ignore), SLICE("false")))
+        finding_error(loader->findings, ignore->mark, "weir.dev/ignore: must be \"true\" or \"false\"");
+    return slice_eq(node_text(ignore), SLICE("true"));
+}
+
+static void load_document(void *context, struct node *root);
+
+// Items of a list of one kind, as the API server writes it, don't say what they are.
+static void name_items(struct loader *loader, struct node *list, struct slice api_version, struct slice kind)
+{
+    for (struct node *item = node_first(list); item; item = item->next) {
+        if (item->type != NODE_MAP || node_get(item, SLICE("kind")))
+            continue;
+        node_add(loader->documents->arena, item, SLICE("kind"), NODE_STRING, kind);
+        if (!node_get(item, SLICE("apiVersion")))
+            node_add(loader->documents->arena, item, SLICE("apiVersion"), NODE_STRING, api_version);
+    }
+}
+
+// What `kubectl get -o yaml` writes around several resources, or the API server around those of one kind. Lists within
+// lists are bounded by the document's depth.
+static void load_list(struct loader *loader, struct node *root, struct slice api_version, struct slice kind)
+{
+    struct node *items = node_get(root, SLICE("items"));
+    if (items && items->type != NODE_LIST) {
+        refuse_document(loader, items, "items: must be a list of resources");
+        return;
+    }
+    if (kind.len > 4)
+        name_items(loader, items, api_version, slice_sub(kind, 0, kind.len - 4));
+    for (struct node *item = node_first(items); item; item = item->next)
+        load_document(loader, item);
+}
 
 static void load_document(void *context, struct node *root)
 {
@@ -246,32 +326,31 @@ static void load_document(void *context, struct node *root)
     struct slice api_version = node_get_text(root, SLICE("apiVersion"));
     struct slice group;
     struct slice version;
-    if (root->type != NODE_MAP || kind_name.len == 0 || api_version.len == 0) {
-        finding_error(loader->findings, root->mark,
-                      "no resource: a document is a map with apiVersion, kind, metadata and spec");
-        loader->documents->is_incomplete = true;
+    if (root->type != NODE_MAP || kind_name.len + api_version.len == 0) {
+        refuse_document(loader, root, "no resource: a document is a map with apiVersion, kind, metadata and spec");
         return;
     }
-    if (is_ignored(root)) {
+    if (kind_name.len == 0 || api_version.len == 0) {
+        refuse_document(loader, root,
+                        kind_name.len ? "no resource: apiVersion: Required value: say the group and version of the kind"
+                                      : "no resource: kind: Required value: say what the document is, such as Gateway");
+        return;
+    }
+    if (is_ignored(loader, root)) {
         finding_note(loader->findings, root->mark, SLICE_FMT " skipped: its annotation weir.dev/ignore says so",
                      SLICE_ARG(slice_sub(kind_name, 0, 63)));
         return;
     }
     split_api_version(api_version, &group, &version);
     enum resource_kind kind = resource_kind_from_name(kind_name);
-    if (slice_eq(kind_name, SLICE("List")) && group.len == 0)
-        load_list(loader, node_get(root, SLICE("items")));
-    else if (kind != KIND_COUNT)
-        load_resource(loader, root, kind_of(kind));
-    else
+    if (slice_ends_with(kind_name, SLICE("List")) && (group.len == 0 || is_our_group(group)))
+        load_list(loader, root, api_version, kind_name);
+    else if (kind == KIND_COUNT)
         refuse_kind(loader, root, group, kind_name);
-}
-
-// What `kubectl get -o yaml` writes around several resources. Lists within lists are bounded by the document's depth.
-static void load_list(struct loader *loader, struct node *items)
-{
-    for (struct node *item = node_first(items); item; item = item->next)
-        load_document(loader, item);
+    else if (is_homonym(kind, group))
+        count_foreigner(loader, kind_name, root);
+    else
+        load_resource(loader, root, kind_of(kind));
 }
 
 // ---- all ----------------------------------------------------------------------------------------------------------

@@ -103,10 +103,12 @@ static void substitute_scalar(struct substitution *sub, struct node *node)
     struct parts parts = {0};
     if (slice_find_slice(node->text, SLICE("${")) == SLICE_NOT_FOUND)
         return;
+    size_t errors = sub->errors;
     if (!expand(sub, node, &parts)) {
         complain(sub, node, SLICE("..."), "the value is longer than 1 MiB after substitution");
         return;
     }
+    node->is_unset = sub->errors > errors;
     struct slice text = arena_join(sub->arena, parts.items, parts.count);
     if (!text.ptr)
         return;

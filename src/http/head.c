@@ -177,6 +177,26 @@ bool http_is_hop_by_hop(struct slice name)
     }
 }
 
+bool http_is_credential(struct slice name)
+{
+    static const struct slice names[] = {
+        SLICE_INIT("authorization"),
+        SLICE_INIT("proxy-authorization"),
+        SLICE_INIT("x-api-key"),
+        SLICE_INIT("api-key"),
+        SLICE_INIT("x-goog-api-key"),
+        SLICE_INIT("ocp-apim-subscription-key"),
+        SLICE_INIT("cookie"),
+        SLICE_INIT("set-cookie"),
+        SLICE_INIT("x-amz-security-token"),
+        SLICE_INIT("x-goog-iam-authorization-token"),
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (slice_eq_nocase(name, names[i]))
+            return true;
+    return slice_starts_with_nocase(name, SLICE("x-aigw-"));
+}
+
 struct slice http_path(struct slice target)
 {
     size_t at = slice_find(target, '?');

@@ -74,6 +74,8 @@ bool http_is_target(struct slice target);
 // Host or :authority as we are willing to read it: a name, an IPv4 address, or an IPv6 address in brackets, and maybe
 // a port.
 bool http_is_authority(struct slice authority);
+// A field that carries a credential, of whatever provider: neither logs (S10) nor `explain` show its value.
+bool http_is_credential(struct slice name);
 // Path part of a target (what stands before the first '?').
 struct slice http_path(struct slice target);
 // Query part without the '?'; NULL pointer when there is none.

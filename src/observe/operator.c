@@ -236,20 +236,6 @@ static bool take_apart(struct slice *text, struct parts *ret_parts)
     return true;
 }
 
-// Header fields that carry credentials never reach a log (S10), nor do the credential overrides of clients (S2).
-static bool is_secret_header(struct slice name)
-{
-    static const struct slice secret[] = {
-        SLICE_INIT("authorization"), SLICE_INIT("proxy-authorization"),  SLICE_INIT("x-api-key"),
-        SLICE_INIT("api-key"),       SLICE_INIT("x-goog-api-key"),       SLICE_INIT("cookie"),
-        SLICE_INIT("set-cookie"),    SLICE_INIT("x-amz-security-token"), SLICE_INIT("x-goog-iam-authorization-token"),
-    };
-    for (size_t i = 0; i < sizeof secret / sizeof *secret; i++)
-        if (slice_eq_nocase(name, secret[i]))
-            return true;
-    return slice_starts_with_nocase(name, SLICE("x-aigw-"));
-}
-
 static bool is_pseudo(struct slice name, bool is_request)
 {
     if (!is_request)
@@ -261,7 +247,7 @@ static bool is_pseudo(struct slice name, bool is_request)
 static bool check_header(struct slice name, bool is_request, const struct parts *parts, struct mark mark,
                          struct findings *findings)
 {
-    if (is_secret_header(name)) {
+    if (http_is_credential(name)) {
         finding_error(findings, mark,
                       "the access log asks for the header " SLICE_FMT ", which carries credentials: take " SLICE_FMT
                       " out of the format",

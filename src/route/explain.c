@@ -1,22 +1,10 @@
 // `weir explain`: every entry of the table with what it was by or why it lost, in plain words.
 #include "route/table.h"
 
-// Conditions may name credentials; those values are never shown (S10).
-static bool is_hidden(struct slice name)
+// Conditions may name credentials, or be told by the environment; those values are never shown (S10).
+static struct slice shown(const struct route_cond *cond, struct slice value)
 {
-    static const struct slice hidden[] = {
-        SLICE_INIT("authorization"), SLICE_INIT("proxy-authorization"), SLICE_INIT("x-api-key"),
-        SLICE_INIT("api-key"),       SLICE_INIT("x-goog-api-key"),      SLICE_INIT("cookie"),
-    };
-    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
-        if (slice_eq_nocase(name, hidden[i]))
-            return true;
-    return slice_starts_with_nocase(name, SLICE("x-aigw-"));
-}
-
-static struct slice shown(struct slice name, struct slice value)
-{
-    return is_hidden(name) ? SLICE("(hidden)") : value;
+    return cond->is_hidden || http_is_credential(cond->name) ? SLICE("(hidden)") : value;
 }
 
 static const char *cond_kind(const struct route_cond *cond)
@@ -27,8 +15,8 @@ static const char *cond_kind(const struct route_cond *cond)
 static struct slice why_cond(const struct verdict *verdict, struct arena *arena)
 {
     const struct route_cond *cond = verdict->cond;
-    struct slice wanted = shown(cond->name, cond->value);
-    struct slice actual = shown(cond->name, verdict->actual);
+    struct slice wanted = shown(cond, cond->value);
+    struct slice actual = shown(cond, verdict->actual);
     if (!verdict->actual.ptr)
         return arena_printf(arena, "the request has no %s " SLICE_FMT, cond_kind(cond), SLICE_ARG(cond->name));
     return arena_printf(arena, "%s " SLICE_FMT " is \"" SLICE_FMT "\", which %s \"" SLICE_FMT "\"", cond_kind(cond),
@@ -79,7 +67,7 @@ static bool add_conds(struct arena *arena, struct slice *text, const struct rout
     for (size_t i = 0; i < count; i++)
         *text = arena_printf(arena, SLICE_FMT ", %s " SLICE_FMT " %s \"" SLICE_FMT "\"", SLICE_ARG(*text),
                              cond_kind(&conds[i]), SLICE_ARG(conds[i].name), conds[i].regex ? "~" : "=",
-                             SLICE_ARG(shown(conds[i].name, conds[i].value)));
+                             SLICE_ARG(shown(&conds[i], conds[i].value)));
     return text->ptr;
 }
 

@@ -30,7 +30,7 @@ static const struct regex *compile(struct builder *builder, struct config_text p
     if (why.len)
         finding_error(builder->findings, pattern.mark,
                       "the regular expression \"" SLICE_FMT "\" is not valid: " SLICE_FMT "; mend the expression",
-                      SLICE_ARG(pattern.text), SLICE_ARG(why));
+                      SLICE_ARG(pattern.is_hidden ? SLICE("(hidden)") : pattern.text), SLICE_ARG(why));
     return NULL;
 }
 
@@ -51,13 +51,17 @@ static struct route_cond *make_conds(struct builder *builder, const struct confi
         builder->has_failed = true;
         return NULL;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        enum cond_source source = is_query ? COND_QUERY : header_source(from[i].name.text);
         conds[i] = (struct route_cond){
-            .source = is_query ? COND_QUERY : header_source(from[i].name.text),
+            .source = source,
             .name = from[i].name.text,
             .value = from[i].value.text,
             .regex = from[i].type == MATCH_REGEX ? compile(builder, from[i].value) : NULL,
+            // The name of a model or a deployment is no secret, wherever it comes from.
+            .is_hidden = from[i].value.is_hidden && source != COND_MODEL && source != COND_BACKEND,
         };
+    }
     return conds;
 }
 

@@ -16,6 +16,7 @@ struct route_cond {
     struct slice name;
     struct slice value;
     const struct regex *regex; // NULL: exact
+    bool is_hidden;            // the value is not to be shown
 };
 
 // One match of one rule under one hostname. What a lookup reads of it stands here, so that it seldom has to go to the

@@ -1,6 +1,7 @@
 // Walks the configuration's model and writes it. A refused append marks the buffer, which is looked at once, at the end.
 #include "host/native/admin_config.h"
 
+#include "config/dialect.h"
 #include "json/json.h"
 
 // ---- JSON -----------------------------------------------------------------------------------------------------
@@ -82,6 +83,13 @@ static bool sounds_secret(struct slice name)
     return false;
 }
 
+// What a header or member of that name is set to or compared with.
+static struct slice shown(struct config_text name, struct config_text value)
+{
+    bool is_lifted = slice_starts_with_nocase(name.text, SLICE("x-ai-eg-")); // models and pins are none
+    return !is_lifted && (value.is_hidden || sounds_secret(name.text)) ? SLICE("***") : value.text;
+}
+
 static void write_mutation(struct buf *out, const char *key, const struct config_mutation *mutation)
 {
     if (mutation->set_count + mutation->remove_count == 0)
@@ -92,7 +100,7 @@ static void write_mutation(struct buf *out, const char *key, const struct config
         const struct config_set *set = &mutation->set[i];
         begin(out, NULL, '{');
         text(out, "name", set->name.text);
-        text(out, "value", sounds_secret(set->name.text) ? SLICE("***") : set->value.text);
+        text(out, "value", shown(set->name, set->value));
         finish(out, '}');
     }
     finish(out, ']');
@@ -101,31 +109,6 @@ static void write_mutation(struct buf *out, const char *key, const struct config
         element(out, mutation->remove[i].text);
     finish(out, ']');
     finish(out, '}');
-}
-
-static struct slice schema_name(enum config_schema schema)
-{
-    switch (schema) {
-    case SCHEMA_NONE:
-        return SLICE("");
-    case SCHEMA_OPENAI:
-        return SLICE("OpenAI");
-    case SCHEMA_COHERE:
-        return SLICE("Cohere");
-    case SCHEMA_AWS_BEDROCK:
-        return SLICE("AWSBedrock");
-    case SCHEMA_AZURE_OPENAI:
-        return SLICE("AzureOpenAI");
-    case SCHEMA_GCP_VERTEX_AI:
-        return SLICE("GCPVertexAI");
-    case SCHEMA_GCP_ANTHROPIC:
-        return SLICE("GCPAnthropic");
-    case SCHEMA_ANTHROPIC:
-        return SLICE("Anthropic");
-    case SCHEMA_AWS_ANTHROPIC:
-        return SLICE("AWSAnthropic");
-    }
-    return SLICE("");
 }
 
 static struct slice credential_name(enum config_credential_type type)
@@ -148,7 +131,7 @@ static void write_backend(struct buf *out, const struct config_backend *backend)
     begin(out, NULL, '{');
     text(out, "namespace", backend->namespace_);
     text(out, "name", backend->name);
-    text(out, "schema", schema_name(backend->schema));
+    text(out, "schema", dialect_name(backend->schema));
     text(out, "version", backend->version);
     text(out, "prefix", backend->prefix);
     text(out, "host", backend->host);
@@ -194,7 +177,7 @@ static void write_names(struct buf *out, const char *key, const struct config_na
         begin(out, NULL, '{');
         text(out, "type", match_name(matches[i].type));
         text(out, "name", matches[i].name.text);
-        text(out, "value", sounds_secret(matches[i].name.text) ? SLICE("***") : matches[i].value.text);
+        text(out, "value", shown(matches[i].name, matches[i].value));
         finish(out, '}');
     }
     finish(out, ']');

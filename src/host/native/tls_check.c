@@ -119,7 +119,7 @@ static bool check_choice(const struct check *check, const struct config_tls_choi
 static void check_listener(const struct check *check, const struct config_listener *listener)
 {
     const struct config_server_tls *tls = &listener->tls;
-    bool is_good = check_choice(check, &tls->choice);
+    bool is_good = check_choice(check, &tls->choice) && tls->certificate_count; // none: said already
     struct slice why;
     for (size_t i = 0; i < tls->certificate_count; i++) {
         bool is_usable = check_certificate(check, &tls->certificates[i]);

@@ -38,6 +38,48 @@ static void test_secrets_are_masked(void **state)
     }
 }
 
+// What a configuration takes out of the environment is not shown either: here from a file written for the purpose.
+static void test_values_of_the_environment_are_masked(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
+        "spec: {gatewayClassName: c, listeners: [{name: l, protocol: HTTP, port: 80}]}\n---\n"
+        "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIGatewayRoute\nmetadata: {name: r}\nspec:\n"
+        "  parentRefs: [{name: g}]\n  rules:\n"
+        "    - matches: [{headers: [{name: x-ai-eg-model, value: '${M:=demo}'}, {name: x-who, value: "
+        "'${S:=hushed}'}]}]\n"
+        "      backendRefs:\n        - name: b\n"
+        "          headerMutation: {set: [{name: x-mine, value: 'is ${S:=hushed}'}, {name: x-open, value: open}]}\n"
+        "          bodyMutation: {set: [{path: a.b, value: '${S:=hushed}'}]}\n---\n"
+        "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIServiceBackend\nmetadata: {name: b}\n"
+        "spec: {schema: {name: OpenAI}, backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: b}}\n---\n"
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {name: b}\n"
+        "spec: {endpoints: [{ip: {address: 127.0.0.1, port: 9}}]}\n";
+    char path[] = "/tmp/weir-explain-XXXXXX";
+    int file = mkstemp(path);
+    assert_int_equal(write(file, text, sizeof text - 1), sizeof text - 1);
+    close(file);
+    const char *const forms[] = {"-X", "--json"};
+    for (size_t i = 0; i < 2; i++) {
+        struct said said = RUN("explain", path, "-d", "{\"model\":\"demo\", \"a\": {}}", "-H", "x-who: other", forms[i],
+                               i == 0 ? "POST" : "--json");
+        assert_int_equal(said.status, CLI_OK);
+        assert_says(said.out, "(hidden)");
+        assert_null(strstr(said.out, "hushed"));
+        forget(&said);
+        said = RUN("explain", path, "-d", "{\"model\":\"demo\", \"a\": {}}", "-H", "x-who: hushed", forms[i],
+                   i == 0 ? "POST" : "--json");
+        assert_says(said.out, i == 0 ? "x-mine: ***" : "[\"x-mine\",\"***\"]");
+        assert_says(said.out, i == 0 ? "x-open: open" : "[\"x-open\",\"open\"]");
+        assert_says(said.out, i == 0 ? "\"a\": {\"b\":\"***\"}" : "\\\"b\\\":\\\"***\\\"");
+        assert_says(said.out, i == 0 ? "host: 127.0.0.1:9" : "\"authority\":\"127.0.0.1:9\"");
+        assert_says(said.out, "demo");
+        forget(&said);
+    }
+    unlink(path);
+}
+
 static void test_a_request_that_weir_answers_itself(void **state)
 {
     (void)state;
@@ -193,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_winner_its_reason_and_the_attempt),
         cmocka_unit_test(test_secrets_are_masked),
+        cmocka_unit_test(test_values_of_the_environment_are_masked),
         cmocka_unit_test(test_a_request_that_weir_answers_itself),
         cmocka_unit_test(test_explain_refuses_what_it_cannot_read),
         cmocka_unit_test(test_check_prints_places_and_a_summary),

@@ -130,6 +130,17 @@ static void test_json(void **state)
     arena_fini(&tree.arena);
 }
 
+static void test_byte_order_mark(void **state)
+{
+    struct tree tree;
+    (void)state;
+    assert_true(parse_text(&tree, "\xef\xbb\xbf# made by an editor\na: 1\n"));
+    assert_int_equal(tree.count, 1);
+    assert_int_equal(tree.roots[0]->first->key_mark.line, 2);
+    assert_int_equal(tree.roots[0]->first->key_mark.column, 1);
+    arena_fini(&tree.arena);
+}
+
 static void test_duplicate_key(void **state)
 {
     struct tree tree;
@@ -242,10 +253,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks_and_order), cmocka_unit_test(test_core_schema),
         cmocka_unit_test(test_values),          cmocka_unit_test(test_json),
-        cmocka_unit_test(test_duplicate_key),   cmocka_unit_test(test_alias),
-        cmocka_unit_test(test_alias_bomb),      cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_recovery),        cmocka_unit_test(test_empty_documents),
-        cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_duplicate_key),
+        cmocka_unit_test(test_alias),           cmocka_unit_test(test_alias_bomb),
+        cmocka_unit_test(test_depth),           cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_empty_documents), cmocka_unit_test(test_every_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

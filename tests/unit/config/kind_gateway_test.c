@@ -100,6 +100,11 @@ static void test_http_route(void **state)
         {ROUTE("filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /a, "
                "replacePrefixMatch: /b}}}]"),
          "type must be 'ReplacePrefixMatch'"},
+        {ROUTE("filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: '/a b'}}}]"),
+         "must be a path of a URL"},
+        {ROUTE("filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: "
+               "\"/a\\r\\nb\"}}}]"),
+         "must be part of a path"},
         {ROUTE("retry: {}"), "BackendTrafficPolicy"},
     };
     (void)state;
@@ -167,6 +172,12 @@ static void test_backend_traffic_policy(void **state)
          NULL},
         {BTP("retry: {retryOn: {triggers: [6xx]}}"), "did you mean 5xx?"},
         {BTP("retry: {retryOn: {httpStatusCodes: [99]}}"), "must be 100 to 599"},
+        {BTP("retry: {perRetry: {timeout: 0s, backOff: {baseInterval: 0s}}}"), "baseInterval: must be longer than 0s"},
+        {BTP("timeout: {tcp: {connectTimeout: 0}}"), "connectTimeout: must be longer than 0s"},
+        {BTP("healthCheck: {active: {type: TCP, tcp: {}, interval: 0s}}"), "interval: must be longer than 0s"},
+        {BTP("healthCheck: {active: {type: HTTP, http: {path: '/h?full=1'}}}"), NULL},
+        {BTP("healthCheck: {active: {type: HTTP, http: {path: '/h x'}}}"), "path: \"/h x\" must be a path of a URL"},
+        {BTP("retry: {numRetries: 1.5}"), "must be a whole number, not a decimal number"},
         {BTP("retry: {numRetries: -1}"), "numRetries: must be 0"},
         {BTP("timeout: {tcp: {connectTimeout: 1s}, http: {requestTimeout: 1m, maxStreamDuration: 1h}}"), NULL},
         {BTP("healthCheck: {passive: {}, active: {type: HTTP, http: {path: /h}}, panicThreshold: 0}"), NULL},

@@ -402,6 +402,42 @@ static void bad_credentials(void **state)
     unload(&w);
 }
 
+#define FAR_SECRET "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: vault}\nstringData: {apiKey: k}\n"
+#define VAULT_GRANT(kind)                                                                                              \
+    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {name: g, namespace: vault}\n"     \
+    "spec: {from: [{group: aigateway.envoyproxy.io, kind: " kind ", namespace: app}], to: [{group: '', kind: "         \
+    "Secret}]}\n"
+
+static void secrets_of_another_namespace(void **state)
+{
+    (void)state;
+    struct world w;
+    LOAD(&w, GATEWAY, ROUTE, BACKEND, POLICY("p", "APIKey", "apiKey", "s, namespace: vault"),
+         FAR_SECRET VAULT_GRANT("BackendSecurityPolicy"));
+    assert_loaded(&w);
+    assert_text(secret_reveal(w.config->backends[0].credential.key), "k");
+    unload(&w);
+    LOAD(&w, GATEWAY, ROUTE, BACKEND, POLICY("p", "APIKey", "apiKey", "s, namespace: vault"),
+         FAR_SECRET VAULT_GRANT("AIServiceBackend"));
+    assert_null(w.config);
+    assert_finding(&w, FINDING_ERROR, "4.yaml", 7, "cross-namespace reference to Secret vault/s is not permitted");
+    unload(&w);
+}
+
+// A name that is nearly there is suggested; and what is of the wrong type is said once, with its place.
+static void near_names_and_wrong_types(void **state)
+{
+    (void)state;
+    struct world w;
+    LOAD(&w, GATEWAY, ROUTE, BACKEND, POLICY("p", "APIKey", "apiKey", "ss"), SECRET("stringData: {apiKey: k}"));
+    assert_finding(&w, FINDING_ERROR, "4.yaml", 7, "did you mean \"s\"?");
+    unload(&w);
+    LOAD(&w, GATEWAY, ROUTE, BACKEND "  headerMutation: {set: {a: b}, remove: {c: d}}\n  bodyMutation: {set: [x]}\n");
+    for (size_t i = 0; i < w.findings.count; i++)
+        assert_true(w.findings.items[i].mark.line > 0);
+    unload(&w);
+}
+
 // ---- TLS ------------------------------------------------------------------------------------------------------
 
 #define TLS_BACKEND(spec)                                                                                              \
@@ -720,6 +756,8 @@ int main(void)
         cmocka_unit_test(ports_of_two_gateways),
         cmocka_unit_test(credentials),
         cmocka_unit_test(bad_credentials),
+        cmocka_unit_test(secrets_of_another_namespace),
+        cmocka_unit_test(near_names_and_wrong_types),
         cmocka_unit_test(tls),
         cmocka_unit_test(retries),
         cmocka_unit_test(the_most_specific_policy_counts),

@@ -34,8 +34,16 @@ static void test_frame(void **state)
         {GRANT("gateway.networking.k8s.io/v1", "name: g, annotations: {a: 1}"), "put it in quotes"},
         {GRANT("gateway.networking.k8s.io/v1", "name: g") "status: {anything: [1]}\n", NULL},
         {GRANT("gateway.networking.k8s.io/v1", "name: g") "sepc: {}\n", "did you mean \"spec\"?"},
-        {"- a\n", "no resource"},
-        {"kind: Gateway\n", "no resource"},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g") "Status: {}\n", "did you mean \"status\"?"},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g, annotations: {weir.dev/ignore: 'yes'}"),
+         "weir.dev/ignore: must be \"true\" or \"false\""},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g, annotations: {weir.dev/ignore: 'false'}"), NULL},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g, annotations: {weir.dev/skip: 'true'}"),
+         "unknown annotation \"weir.dev/skip\""},
+        {"- a\n", "no resource: a document is a map"},
+        {"a: b\n", "no resource: a document is a map"},
+        {"kind: Gateway\n", "apiVersion: Required value"},
+        {"apiVersion: v1\n", "kind: Required value"},
         {"apiVersion: v1\nkind: Secret\n", "metadata: Required value"},
         {"apiVersion: v1\nkind: Secret\nmetadata: []\n", "metadata: must be a map"},
         {"apiVersion: v1\nkind: Secert\nmetadata: {name: s}\n", "did you mean Secret?"},
@@ -102,9 +110,48 @@ static void test_list(void **state)
     loading_fini(&loading);
 }
 
+// What the API server writes around resources of one kind: the items don't say what they are.
+static void test_list_of_one_kind(void **state)
+{
+    static const struct loading_case cases[] = {
+        {"apiVersion: v1\nkind: SecretList\nitems: {a: b}\n", "items: must be a list"},
+        {"apiVersion: v1\nkind: SecretList\nitems: []\n", NULL},
+        {"apiVersion: v1\nkind: SecretList\nmetadata: {resourceVersion: ''}\nitems: [{metadata: {nmae: a}}]\n",
+         "did you mean \"name\"?"},
+    };
+    struct loading loading;
+    (void)state;
+    LOADING_CHECK(cases);
+    loading_init(&loading, "apiVersion: v1\nkind: SecretList\nitems:\n- {metadata: {name: a}}\n"
+                           "- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n");
+    assert_int_equal(loading.findings.count, 0);
+    assert_int_equal(loading.documents.items[0]->kind, KIND_SECRET);
+    assert_int_equal(loading.documents.items[1]->kind, KIND_CONFIG_MAP);
+    loading_fini(&loading);
+}
+
+// Others have a Gateway, too; a group that is nearly one of ours is a mistake all the same.
+static void test_namesakes(void **state)
+{
+    static const struct loading_case cases[] = {
+        {"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\n", NULL},
+        {"apiVersion: gateway.networking.k8s.oi/v1\nkind: Gateway\nmetadata: {name: g}\n",
+         "write gateway.networking.k8s.io/v1"},
+        {"apiVersion: v1\nkind: Gateway\nmetadata: {name: g}\n", "write gateway.networking.k8s.io/v1"},
+        {"apiVersion: foo.io/v1\nkind: BackendSecurityPolicy\nmetadata: {name: g}\n",
+         "write aigateway.envoyproxy.io/v1beta1"},
+    };
+    struct loading loading;
+    (void)state;
+    LOADING_CHECK(cases);
+    loading_init(&loading, cases[0].yaml);
+    assert_non_null(loading_find(&loading, "kinds of other software are not read: Gateway (1)"));
+    loading_fini(&loading);
+}
+
 // ---- substitution -------------------------------------------------------------------------------------------------
 
-#define MAP(value) "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata:\n  # ${COMMENT}\n  k: " value "\n"
+#define MAP(value) "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata:\n  # ${COMMENT}\n  ca.crt: " value "\n"
 
 static void test_substitution(void **state)
 {
@@ -131,7 +178,7 @@ static void test_substitution(void **state)
         loading_init(&loading, yaml);
         loading_print(&loading);
         assert_int_equal(loading.findings.count, 0);
-        const struct datum *datum = resource_datum(only(&loading), SLICE("k"));
+        const struct datum *datum = resource_datum(only(&loading), SLICE("ca.crt"));
         assert_slice(datum->value, cases[i][1]);
         loading_fini(&loading);
     }
@@ -149,6 +196,35 @@ static void test_bad_substitution(void **state)
     };
     (void)state;
     LOADING_CHECK(cases);
+}
+
+// Texts that Weir does not read may hold any "${": scripts, dashboards, what kubectl keeps.
+static void test_verbatim(void **state)
+{
+    static const struct loading_case cases[] = {
+        {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {run.sh: 'echo ${NOT_SET} ${1:-x}'}\n", NULL},
+        {GRANT("gateway.networking.k8s.io/v1",
+               "name: g, annotations: {kubectl.kubernetes.io/last-applied-configuration: '${NOT_SET}'}"),
+         NULL},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g, managedFields: [{a: '${NOT_SET}'}]"), NULL},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g") "status: {a: '${NOT_SET}'}\n", NULL},
+        {GRANT("gateway.networking.k8s.io/v1", "name: '${A}'"), NULL},
+        {GRANT("gateway.networking.k8s.io/v1", "name: '${NOT_SET}'"), "is not set"},
+        {GRANT("gateway.networking.k8s.io/v1", "name: g, annotations: {a: '${NOT_SET}'}"), "is not set"},
+        {SECRET("", "stringData: {status: '${NOT_SET}'}\n"), "is not set"},
+    };
+    (void)state;
+    LOADING_CHECK(cases);
+}
+
+// A variable that is not set is one finding, not another about the empty text that is left.
+static void test_unset_is_said_once(void **state)
+{
+    struct loading loading;
+    (void)state;
+    loading_init(&loading, GRANT("gateway.networking.k8s.io/v1", "name: '${NOT_SET}'"));
+    assert_int_equal(loading.findings.count, 1);
+    loading_fini(&loading);
 }
 
 #define GATEWAY(port)                                                                                                  \
@@ -276,8 +352,12 @@ int main(void)
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_skipped),
         cmocka_unit_test(test_list),
+        cmocka_unit_test(test_list_of_one_kind),
+        cmocka_unit_test(test_namesakes),
         cmocka_unit_test(test_substitution),
         cmocka_unit_test(test_bad_substitution),
+        cmocka_unit_test(test_verbatim),
+        cmocka_unit_test(test_unset_is_said_once),
         cmocka_unit_test(test_substituted_types),
         cmocka_unit_test(test_secret_data),
         cmocka_unit_test(test_secret_annotations),

@@ -7,7 +7,7 @@
 
 #include "mutate/mutate.h"
 
-#define TEXT(literal) ((struct config_text){SLICE(literal), {SLICE("f.yaml"), 3, 7}})
+#define TEXT(literal) ((struct config_text){.text = SLICE(literal), .mark = {SLICE("f.yaml"), 3, 7}})
 
 struct world {
     struct arena arena;
@@ -122,7 +122,7 @@ static void values(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct world w;
         world_init(&w);
-        struct config_set set = {TEXT("x"), {cases[i].value, {SLICE("f"), 4, 2}}};
+        struct config_set set = {TEXT("x"), {.text = cases[i].value, .mark = {SLICE("f"), 4, 2}}};
         struct config_mutation sets = {.set = &set, .set_count = 1};
         assert_body(apply(&w, SLICE("{}"), &sets, NULL, SLICE("")), cases[i].expected);
         assert_body(apply(&w, SLICE("{}"), &sets, NULL, SLICE("")), cases[i].expected);
@@ -138,7 +138,7 @@ static void refused_paths(void **state)
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         struct world w;
         world_init(&w);
-        struct config_text path = {slice_from_cstr(paths[i]), {SLICE("f"), 4, 2}};
+        struct config_text path = {.text = slice_from_cstr(paths[i]), .mark = {SLICE("f"), 4, 2}};
         struct config_mutation removes = {.remove = &path, .remove_count = 1};
         struct body_mutation merged;
         assert_false(mutate_body_merge(&w.arena, NULL, &removes, SLICE(""), &w.findings, &merged));
@@ -160,7 +160,7 @@ static uint64_t next_random(uint64_t *seed)
 
 static struct config_text random_of(const char *letters, uint64_t *seed)
 {
-    return (struct config_text){slice_make(letters + next_random(seed) % 4, 1), {SLICE("f"), 1, 1}};
+    return (struct config_text){.text = slice_make(letters + next_random(seed) % 4, 1), .mark = {SLICE("f"), 1, 1}};
 }
 
 static struct config_mutation random_level(struct arena *arena, uint64_t *seed)

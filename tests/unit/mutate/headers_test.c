@@ -7,7 +7,7 @@
 
 #include "mutate/mutate.h"
 
-#define TEXT(literal) ((struct config_text){SLICE(literal), {SLICE("f.yaml"), 3, 7}})
+#define TEXT(literal) ((struct config_text){.text = SLICE(literal), .mark = {SLICE("f.yaml"), 3, 7}})
 
 struct world {
     struct arena arena;
@@ -123,7 +123,7 @@ static void names_left_alone(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct world world;
         world_init(&world);
-        struct config_text name = {slice_from_cstr(names[i]), {SLICE("f.yaml"), 3, 7}};
+        struct config_text name = {.text = slice_from_cstr(names[i]), .mark = {SLICE("f.yaml"), 3, 7}};
         struct config_set set = {name, TEXT("v")};
         struct config_mutation mutation = {.set = &set, .set_count = 1, .remove = &name, .remove_count = 1};
         fields_add(&world.fields, &world.arena, name.text, SLICE("kept"));
@@ -171,7 +171,7 @@ static const char *const some_values[] = {"1", "2", "3", "4"};
 
 static struct config_text random_name(uint64_t *seed)
 {
-    return (struct config_text){slice_from_cstr(some_names[next_random(seed) % 6]), {SLICE("f"), 1, 1}};
+    return (struct config_text){.text = slice_from_cstr(some_names[next_random(seed) % 6]), .mark = {SLICE("f"), 1, 1}};
 }
 
 static struct config_mutation random_level(struct arena *arena, uint64_t *seed)
@@ -181,8 +181,9 @@ static struct config_mutation random_level(struct arena *arena, uint64_t *seed)
                                     .remove = ARENA_ARRAY(arena, struct config_text, 4),
                                     .remove_count = next_random(seed) % 4};
     for (size_t i = 0; i < level.set_count; i++)
-        level.set[i] = (struct config_set){random_name(seed),
-                                           {slice_from_cstr(some_values[next_random(seed) % 4]), {SLICE("f"), 1, 1}}};
+        level.set[i] = (struct config_set){
+            random_name(seed),
+            {.text = slice_from_cstr(some_values[next_random(seed) % 4]), .mark = {SLICE("f"), 1, 1}}};
     for (size_t i = 0; i < level.remove_count; i++)
         level.remove[i] = random_name(seed);
     return level;
