@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct findings findings;
     if (size < 1)
         return 0;
-    struct config_text text = {{(const char *)data + 1, size - 1}, {SLICE("f"), 1, 1}};
+    struct config_text text = {.text = {(const char *)data + 1, size - 1}, .mark = {SLICE("f"), 1, 1}};
     arena_init(&arena, 65536, 16 << 20);
     findings_init(&findings, &arena);
     if (data[0] & 1)

@@ -373,7 +373,7 @@ static void test_conditions(void **state)
                                   .protocol = SLICE("HTTP/1.1"),
                                   .response_code = 429};
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
-        struct config_text text = {slice_from_cstr(conditions[i].text), {SLICE("f"), 1, 1}};
+        struct config_text text = {.text = slice_from_cstr(conditions[i].text), .mark = {SLICE("f"), 1, 1}};
         const struct cel_predicate *predicate = cel_predicate_compile(&fixture->arena, &text, &fixture->findings);
         if (!predicate)
             fail_msg("%s: " SLICE_FMT, conditions[i].text,
@@ -399,7 +399,7 @@ static void test_conditions_refused(void **state)
                                       "'a' in request",
                                       "request.headers.size() == 1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct config_text text = {slice_from_cstr(bad[i]), {SLICE("f"), 1, 1}};
+        struct config_text text = {.text = slice_from_cstr(bad[i]), .mark = {SLICE("f"), 1, 1}};
         if (cel_predicate_compile(&fixture->arena, &text, &fixture->findings))
             fail_msg("accepted: %s", bad[i]);
         assert_int_equal(fixture->findings.count, i + 1);
