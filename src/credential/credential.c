@@ -1,24 +1,6 @@
 // API keys: choosing and placing them.
 #include "credential/credential.h"
 
-bool credential_is_client_field(struct slice name)
-{
-    switch (name.len) {
-    case 6:
-        return slice_eq_nocase(name, SLICE("cookie"));
-    case 7:
-        return slice_eq_nocase(name, SLICE("api-key"));
-    case 9:
-        return slice_eq_nocase(name, SLICE("x-api-key"));
-    case 13:
-        return slice_eq_nocase(name, SLICE("authorization"));
-    case 14:
-        return slice_eq_nocase(name, SLICE("x-goog-api-key"));
-    default:
-        return false;
-    }
-}
-
 enum credential_choice credential_choose(const struct config_credential *credential, struct slice from_request,
                                          struct secret *ret_key)
 {

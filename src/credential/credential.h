@@ -6,10 +6,6 @@
 #include "config/model.h"
 #include "http/head.h"
 
-// Whether this is one of the fields by which clients show their own credential (any case): authorization, x-api-key,
-// api-key, x-goog-api-key, cookie. Not forwarded to a backend that has a credential of its own.
-bool credential_is_client_field(struct slice name);
-
 enum credential_choice {
     CREDENTIAL_USE,     // *ret_key is to be applied
     CREDENTIAL_UNUSED,  // the backend has no policy

@@ -80,7 +80,7 @@ static enum field_class class_of_a(struct slice name)
     }
 }
 
-enum field_class field_class_of(struct slice name)
+static enum field_class class_of(struct slice name)
 {
     if (name.len < 2)
         return FIELD_PLAIN;
@@ -125,7 +125,7 @@ bool head_add(struct exchange *x, enum field_class class, struct slice name, str
 
 // ---- the copy -------------------------------------------------------------------------------------------------
 
-static struct slice take(char **at, struct slice s)
+struct slice head_take_slice(char **at, struct slice s)
 {
     if (!s.len)
         return SLICE("");
@@ -145,9 +145,9 @@ static size_t head_bytes(const struct request_head *head, const struct exchange_
 
 static void take_client(struct exchange *x, char **at)
 {
-    x->client.remote_address = take(at, x->client.remote_address);
-    x->client.local_address = take(at, x->client.local_address);
-    x->client.server_name = take(at, x->client.server_name);
+    x->client.remote_address = head_take_slice(at, x->client.remote_address);
+    x->client.local_address = head_take_slice(at, x->client.local_address);
+    x->client.server_name = head_take_slice(at, x->client.server_name);
 }
 
 static bool is_override(const struct exchange *x, struct slice name)
@@ -281,15 +281,15 @@ bool head_take(struct exchange *x, const struct request_head *head)
     x->fields.cap = cap;
     x->forwarded_for = SLICE_NOT_FOUND;
     take_client(x, &at);
-    x->method = take(&at, head->method);
-    x->target = take(&at, head->target);
-    x->authority = take(&at, head->authority);
-    x->scheme = take(&at, head->scheme);
+    x->method = head_take_slice(&at, head->method);
+    x->target = head_take_slice(&at, head->target);
+    x->authority = head_take_slice(&at, head->authority);
+    x->scheme = head_take_slice(&at, head->scheme);
     x->version = head->version;
     for (size_t i = 0; i < head->fields.count; i++) {
-        struct slice name = take(&at, head->fields.items[i].name);
-        struct slice value = take(&at, head->fields.items[i].value);
-        enum field_class class = field_class_of(name);
+        struct slice name = head_take_slice(&at, head->fields.items[i].name);
+        struct slice value = head_take_slice(&at, head->fields.items[i].value);
+        enum field_class class = class_of(name);
         if (class == FIELD_PLAIN && x->snapshot->override_count && is_override(x, name))
             class = FIELD_OVERRIDE;
         if (!sort_field(x, class, name, value))

@@ -85,7 +85,6 @@ struct exchange {
     size_t body_limit;
     struct buf body;
     bool is_body_whole;
-    bool is_body_needed; // still: an attempt may follow
 
     // Lifted (S2).
     struct slice model;
@@ -114,18 +113,15 @@ struct exchange {
     bool has_host_picks;  // the host picks and retries by itself
     bool is_exhausted;    // a retry was due and none was left: URX
     int64_t backoff_until_us;
-    int64_t retry_wait_us; // as decided when the last attempt failed
 
     // The end.
     struct exchange_reply reply;
     struct buf reply_body;
     struct slice reply_param;
     struct slice transport_reason;
-    struct slice error_details; // over the error's own; empty: those
     uint16_t sent_status;
     const struct fields *sent_fields;
     struct record *record;
-    int64_t closed_us;
 };
 
 struct attempt {
@@ -144,7 +140,6 @@ struct attempt {
     // The answer.
     struct response_head head;
     bool is_event_stream; // framed as events (S8)
-    bool is_usage_read;
     struct usage_reader *reader;
     struct sse_parser events;
     struct buf carry; // an event that came in several pieces, or an error event
@@ -170,7 +165,8 @@ enum step step_route(struct exchange *x);
 
 // Copies the head into the exchange and classifies its fields. False without memory.
 bool head_take(struct exchange *x, const struct request_head *head);
-enum field_class field_class_of(struct slice name);
+// A copy of the bytes at `*at`, which goes behind them.
+struct slice head_take_slice(char **at, struct slice s);
 // Appends a field of the given class to what routes and logs see.
 bool head_add(struct exchange *x, enum field_class class, struct slice name, struct slice value);
 // Whether a comma list of tokens names this one (any case), as Connection does.
@@ -211,7 +207,8 @@ static inline const struct config_retry *exchange_policy(const struct exchange *
 // begin. `retry_after_us` 0: the upstream said nothing.
 bool retry_after_failure(struct exchange *x, enum error_code why, int64_t now_us);
 bool retry_after_status(struct exchange *x, uint16_t status, int64_t retry_after_us, int64_t now_us);
-// The value of retry-after in microseconds: seconds or an HTTP date (RFC 9110 section 10.2.3); 0 when there is none.
+// The value of retry-after in microseconds, a day at most: seconds or an HTTP date (RFC 9110 section 10.2.3); 0 when there
+// is none.
 int64_t retry_after_us(const struct fields *fields, int64_t unix_us);
 
 // ---- attempts -------------------------------------------------------------------------------------------------
@@ -234,7 +231,6 @@ void attempt_fini(struct attempt *a);
 
 // ---- responses ------------------------------------------------------------------------------------------------
 
-bool response_take_head(struct attempt *a, const struct response_head *head);
 // Event streams: the pieces of this call's whole events.
 struct attempt_verdict stream_pass(struct attempt *a, struct slice piece, bool is_end, int64_t now_us);
 // Ends the client's message abnormally, with an error event where the endpoint has one.

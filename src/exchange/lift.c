@@ -22,36 +22,6 @@ static bool has_control_byte(struct slice text)
     return false;
 }
 
-// What a form or a header says was checked by no scanner yet: RFC 3629, shortest forms, no surrogates.
-static size_t utf8_length(struct slice text, size_t at)
-{
-    unsigned char lead = (unsigned char)text.ptr[at];
-    if (lead < 0x80)
-        return 1;
-    size_t len = lead >= 0xf0 && lead <= 0xf4  ? 4
-                 : lead >= 0xe0 && lead < 0xf0 ? 3
-                 : lead >= 0xc2 && lead < 0xe0 ? 2
-                                               : 0;
-    if (!len || len > text.len - at)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if (((unsigned char)text.ptr[at + i] & 0xc0) != 0x80)
-            return 0;
-    unsigned char second = (unsigned char)text.ptr[at + 1];
-    bool is_bad = (lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-                  (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f);
-    return is_bad ? 0 : len;
-}
-
-static bool is_utf8(struct slice text)
-{
-    size_t len;
-    for (size_t at = 0; at < text.len; at += len)
-        if (!(len = utf8_length(text, at)))
-            return false;
-    return true;
-}
-
 bool lift_value(struct exchange *x, struct slice text, size_t max_bytes, struct slice name, struct slice *ret_value)
 {
     enum error_code error = slice_eq(name, model_name) && !text.len ? ERROR_MODEL_MISSING : ERROR_BODY_MEMBER;
@@ -61,7 +31,7 @@ bool lift_value(struct exchange *x, struct slice text, size_t max_bytes, struct 
         lift_refuse(x, error, name, SLICE("is too long."));
     else if (has_control_byte(text))
         lift_refuse(x, error, name, SLICE("has a control character."));
-    else if (!is_utf8(text))
+    else if (!json_is_utf8(text)) // a form was checked by no scanner yet
         lift_refuse(x, error, name, SLICE("is not valid UTF-8."));
     else if (text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ')
         lift_refuse(x, error, name, SLICE("begins or ends with a blank."));
@@ -172,7 +142,7 @@ static enum step lift_pin(struct exchange *x)
     if (x->pin_count > 1)
         return refuse_pin(x, SLICE("The header x-ai-eg-backend stands more than once."));
     if (!x->pin_header.len || x->pin_header.len > BACKEND_MAX_BYTES || has_control_byte(x->pin_header) ||
-        !is_utf8(x->pin_header))
+        !json_is_utf8(x->pin_header))
         return refuse_pin(x, SLICE("The header x-ai-eg-backend is empty, too long, or not plain text."));
     if (x->pin.len && !slice_eq(x->pin, x->pin_header))
         return refuse_pin(x, SLICE("The header x-ai-eg-backend and the member 'backend' of the body disagree."));

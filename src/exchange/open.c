@@ -105,7 +105,6 @@ enum step step_admit(struct exchange *x)
 {
     const struct config_client *limits = &x->listener->config->client;
     x->mode = BODY_HELD;
-    x->is_body_needed = true;
     if (x->is_expect_unknown)
         return reply_error(x, ERROR_EXPECTATION, SLICE(""));
     if (!http_is_target(x->target))

@@ -52,11 +52,17 @@ static bool must_close(const struct exchange *x, enum error_code error)
     }
 }
 
-static void give_up(struct exchange *x)
+static enum step finish_reply(struct exchange *x, bool is_ready, enum error_code error)
 {
-    // Without memory for more, a bare status is all that is left.
-    x->reply = (struct exchange_reply){.head = {.status = 503, .version = HTTP_1_1}, .must_close = true};
-    x->error = ERROR_OVERLOADED;
+    if (!is_ready) { // without memory for more, a bare status is all that is left
+        x->reply = (struct exchange_reply){.head = {.status = 503, .version = HTTP_1_1}};
+        x->error = ERROR_OVERLOADED;
+    }
+    x->reply.must_close = must_close(x, error) || !is_ready;
+    x->sent_status = x->reply.head.status;
+    x->sent_fields = &x->reply.head.fields;
+    x->step = STEP_REPLY;
+    return STEP_REPLY;
 }
 
 enum step reply_error_with(struct exchange *x, enum error_code error, struct slice message, struct slice name,
@@ -64,7 +70,6 @@ enum step reply_error_with(struct exchange *x, enum error_code error, struct sli
 {
     const struct error_info *info = error_info(error);
     x->error = error;
-    x->is_body_needed = false;
     struct schema_error shown = {
         .status = info->status,
         .type = info->type,
@@ -77,13 +82,7 @@ enum step reply_error_with(struct exchange *x, enum error_code error, struct sli
     bool is_ready = schema_write_error(x->endpoint ? x->endpoint->family : FAMILY_OPENAI, &shown, &x->reply_body) &&
                     begin_reply(x, info->status ? info->status : 502, SLICE("application/json")) &&
                     (!name.len || fields_add(&x->reply.head.fields, &x->arena, name, value)) && end_reply(x);
-    if (!is_ready)
-        give_up(x);
-    x->reply.must_close = must_close(x, error) || !is_ready;
-    x->sent_status = x->reply.head.status;
-    x->sent_fields = &x->reply.head.fields;
-    x->step = STEP_REPLY;
-    return STEP_REPLY;
+    return finish_reply(x, is_ready, error);
 }
 
 enum step reply_error(struct exchange *x, enum error_code error, struct slice message)
@@ -95,17 +94,10 @@ enum step reply_error(struct exchange *x, enum error_code error, struct slice me
 
 enum step reply_answer(struct exchange *x, uint16_t status, struct slice content_type, struct slice location)
 {
-    x->is_body_needed = false;
     bool is_ready = !x->reply_body.has_failed && begin_reply(x, status, content_type) &&
                     (!location.len || fields_add(&x->reply.head.fields, &x->arena, SLICE("location"), location)) &&
                     end_reply(x);
-    if (!is_ready)
-        give_up(x);
-    x->reply.must_close = must_close(x, ERROR_NONE) || !is_ready;
-    x->sent_status = x->reply.head.status;
-    x->sent_fields = &x->reply.head.fields;
-    x->step = STEP_REPLY;
-    return STEP_REPLY;
+    return finish_reply(x, is_ready, ERROR_NONE);
 }
 
 // ---- GET /v1/models -------------------------------------------------------------------------------------------

@@ -7,9 +7,8 @@
 // ---- the head -------------------------------------------------------------------------------------------------
 
 // Framing is the host's, hop-by-hop fields end here, and the request id is ours.
-static bool is_passed_on(const struct response_head *head, struct slice name, struct slice connection)
+static bool is_passed_on(struct slice name, struct slice connection)
 {
-    (void)head;
     switch (name.len) {
     case 12:
         return !slice_eq_nocase(name, SLICE("x-request-id"));
@@ -20,16 +19,7 @@ static bool is_passed_on(const struct response_head *head, struct slice name, st
     }
 }
 
-static struct slice take(char **at, struct slice s)
-{
-    if (!s.len)
-        return SLICE("");
-    memcpy(*at, s.ptr, s.len);
-    *at += s.len;
-    return slice_make(*at - s.len, s.len);
-}
-
-bool response_take_head(struct attempt *a, const struct response_head *head)
+static bool take_head(struct attempt *a, const struct response_head *head)
 {
     struct exchange *x = a->exchange;
     struct fields *fields = &a->head.fields;
@@ -44,13 +34,14 @@ bool response_take_head(struct attempt *a, const struct response_head *head)
     struct slice connection = fields_joined(&head->fields, SLICE("connection"), &x->arena);
     for (size_t i = 0; i < head->fields.count; i++) {
         const struct field *field = &head->fields.items[i];
-        if (is_passed_on(head, field->name, connection))
-            fields->items[fields->count++] = (struct field){take(&at, field->name), take(&at, field->value)};
+        if (is_passed_on(field->name, connection))
+            fields->items[fields->count++] =
+                (struct field){head_take_slice(&at, field->name), head_take_slice(&at, field->value)};
     }
     fields->items[fields->count++] = (struct field){SLICE("x-request-id"), x->request_id};
     a->head.status = head->status;
     a->head.version = head->version;
-    a->head.reason = take(&at, head->reason);
+    a->head.reason = head_take_slice(&at, head->reason);
     return plain_response(x, fields);
 }
 
@@ -80,7 +71,6 @@ static bool prepare_body(struct attempt *a, bool has_body)
 
 static void release_body(struct exchange *x)
 {
-    x->is_body_needed = false;
     if (x->attempt->is_request_sent) {
         buf_fini(&x->body);
         x->attempt->request.body = NULL;
@@ -115,7 +105,7 @@ struct attempt_verdict attempt_response_head(struct attempt *a, const struct res
             return (struct attempt_verdict){.kind = ATTEMPT_RETRY, .cool_ms = cool_us / 1000};
         }
     }
-    if (!response_take_head(a, head) || !prepare_body(a, has_body))
+    if (!take_head(a, head) || !prepare_body(a, has_body))
         return refuse(x, ERROR_OVERLOADED);
     x->step = STEP_ANSWER;
     x->sent_status = head->status;

@@ -35,17 +35,25 @@ static bool parse_http_date(struct slice text, int64_t *ret_unix_s)
     return true;
 }
 
+static bool is_number(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    return text.len > 0;
+}
+
 int64_t retry_after_us(const struct fields *fields, int64_t unix_us)
 {
     struct slice value = fields_value(fields, SLICE("retry-after"));
     uint64_t seconds;
     int64_t at_s;
-    if (!value.len)
+    if (is_number(value))
+        return (slice_to_u64(value, RETRY_AFTER_MAX_S, &seconds) ? (int64_t)seconds : RETRY_AFTER_MAX_S) * 1000000;
+    if (!parse_http_date(value, &at_s))
         return 0;
-    if (slice_to_u64(value, RETRY_AFTER_MAX_S, &seconds))
-        return (int64_t)seconds * 1000000;
-    if (!parse_http_date(value, &at_s) || at_s > unix_us / 1000000 + RETRY_AFTER_MAX_S)
-        return 0;
+    if (at_s > unix_us / 1000000 + RETRY_AFTER_MAX_S)
+        return RETRY_AFTER_MAX_S * 1000000;
     int64_t left = at_s * 1000000 - unix_us;
     return left > 0 ? left : 0;
 }

@@ -63,16 +63,6 @@ const struct config_listener *exchange_listener(const struct exchange *x)
     return x->listener->config;
 }
 
-struct snapshot *exchange_snapshot(const struct exchange *x)
-{
-    return x->snapshot;
-}
-
-struct slice exchange_request_id(const struct exchange *x)
-{
-    return x->request_id;
-}
-
 const struct fields *exchange_fields(const struct exchange *x)
 {
     return &x->fields;

@@ -39,13 +39,6 @@ static struct change_node *child_of(struct arena *arena, struct change_node *nod
     return *at;
 }
 
-static bool is_object(struct slice value)
-{
-    const unsigned char *start = (const unsigned char *)value.ptr, *end = start + value.len;
-    const unsigned char *at = json_skip_blanks(start, end);
-    return at < end && *at == '{';
-}
-
 // A change below a value that an earlier change sets: made in that value.
 static bool fold_into_value(struct arena *arena, struct change_node *node, const struct json_path *below,
                             struct slice value)
@@ -53,7 +46,7 @@ static bool fold_into_value(struct arena *arena, struct change_node *node, const
     struct slice *pieces, duplicate;
     size_t count, bytes;
     struct json_change change = {below, value};
-    if (!is_object(node->value)) {
+    if (!slice_starts_with(json_trim(node->value), SLICE("{"))) {
         if (!value.ptr)
             return true;
         node->value = SLICE("{}");
@@ -262,14 +255,6 @@ static bool lay_over_object(struct apply *apply, struct change_node *parent, str
     return add_missing(apply, parent, object.to - 1, member_count > 0);
 }
 
-static struct json_span top_object(struct slice text)
-{
-    size_t from = skip_blanks(text, 0), to = text.len;
-    while (to > from && json_is_blank((unsigned char)text.ptr[to - 1]))
-        to--;
-    return (struct json_span){from, to};
-}
-
 static bool fold_all(struct arena *arena, struct change_node *root, const struct json_change *changes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -309,7 +294,8 @@ bool json_apply_scanned(const struct json_scan *scan, const struct json_names *n
 bool json_apply(struct slice text, const struct json_change *changes, size_t count, struct arena *arena,
                 struct slice **ret_pieces, size_t *ret_piece_count, size_t *ret_bytes, struct slice *ret_duplicate)
 {
-    struct json_scan scan = {.text = text, .object = top_object(text)};
+    struct apply apply = {.text = text};
+    struct json_scan scan = {.text = text, .object = span_of(&apply, json_trim(text))};
     return json_apply_scanned(&scan, NULL, NULL, changes, count, arena, ret_pieces, ret_piece_count, ret_bytes,
                               ret_duplicate);
 }

@@ -78,6 +78,15 @@ const unsigned char *json_value_end(const unsigned char *at, const unsigned char
     return at;
 }
 
+struct slice json_trim(struct slice text)
+{
+    while (text.len && json_is_blank((unsigned char)text.ptr[0]))
+        text = slice_from(text, 1);
+    while (text.len && json_is_blank((unsigned char)text.ptr[text.len - 1]))
+        text.len--;
+    return text;
+}
+
 struct json_cursor json_cursor_init(struct slice container)
 {
     const unsigned char *start = (const unsigned char *)container.ptr, *end = start + container.len;

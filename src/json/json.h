@@ -50,6 +50,10 @@ struct json_scan {
 struct json_scan json_scan_object(struct slice text, const struct json_names *names, struct json_member *ret_members);
 // Validates any one value (for configuration and tests).
 enum json_status json_validate(struct slice text, size_t *ret_error_at);
+// Whether a text that no scan has seen is well-formed UTF-8 (Unicode 15, table 3-7).
+bool json_is_utf8(struct slice text);
+// Without the white space of RFC 8259 at both ends.
+struct slice json_trim(struct slice text);
 // Short English for a status, for messages.
 struct slice json_status_text(enum json_status status);
 

@@ -231,6 +231,15 @@ static size_t plain_length(struct slice text)
     return (size_t)(at - start);
 }
 
+bool json_is_utf8(struct slice text)
+{
+    const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
+    size_t length = 1;
+    for (; at < end && length; at += length)
+        length = *at < 0x80 ? 1 : json_utf8_length(at, end);
+    return length > 0;
+}
+
 static bool write_body(struct buf *buf, struct slice text)
 {
     while (text.len) {

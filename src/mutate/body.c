@@ -79,24 +79,10 @@ static struct slice as_string(struct merge *merge, struct slice text)
     return json;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static struct slice trim(struct slice s)
-{
-    while (s.len && is_space(s.ptr[0]))
-        s = slice_from(s, 1);
-    while (s.len && is_space(s.ptr[s.len - 1]))
-        s.len--;
-    return s;
-}
-
 // JSON text as it is; everything else as a string, as Envoy AI Gateway takes it.
 static struct slice value_json(struct merge *merge, const struct config_set *set)
 {
-    struct slice json = trim(set->value.text);
+    struct slice json = json_trim(set->value.text);
     size_t error_at;
     if (json_validate(json, &error_at) == JSON_OK)
         return json;

@@ -8,7 +8,6 @@ static const struct endpoint endpoints[ENDPOINT_COUNT] = {
                         .path = SLICE_INIT(path_),                                                                     \
                         .method = SLICE_INIT(method_),                                                                 \
                         .body = ENDPOINT_BODY_##body_,                                                                 \
-                        .needs_model = model_,                                                                         \
                         .stream = STREAM_##stream_,                                                                    \
                         .usage = USAGE_SHAPE_##usage_,                                                                 \
                         .family = FAMILY_##family_,                                                                    \
@@ -33,11 +32,6 @@ const struct endpoint *endpoint_find(struct slice path)
 bool schema_serves(enum config_schema schema, enum endpoint_id endpoint)
 {
     return schema == SCHEMA_OPENAI && endpoint < ENDPOINT_COUNT && endpoint != ENDPOINT_MODELS;
-}
-
-bool schema_is_known(enum config_schema schema)
-{
-    return schema == SCHEMA_OPENAI || schema == SCHEMA_NONE;
 }
 
 struct slice schema_name(enum config_schema schema)

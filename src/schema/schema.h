@@ -31,7 +31,6 @@ struct endpoint {
     enum endpoint_stream stream;
     enum usage_shape usage;
     enum endpoint_family family;
-    bool needs_model;
     struct slice name; // "CHAT_COMPLETIONS"
     struct slice path; // exact
     struct slice method;
@@ -43,8 +42,6 @@ const struct endpoint *endpoint_at(enum endpoint_id id);
 const struct endpoint *endpoint_find(struct slice path);
 // Whether a backend's dialect serves the endpoint.
 bool schema_serves(enum config_schema schema, enum endpoint_id endpoint);
-// Whether Weir speaks this dialect at all now; what it does not speak is refused at load (S10).
-bool schema_is_known(enum config_schema schema);
 struct slice schema_name(enum config_schema schema);
 
 // The upstream target for this endpoint at this backend, with the client's query kept.

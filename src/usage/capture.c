@@ -1,6 +1,7 @@
 #include "usage/capture.h"
 
 #include "json/find.h"
+#include "json/json.h"
 
 void capture_init(struct capture *capture, const struct slice *names, size_t name_count, size_t max_value_bytes)
 {
@@ -118,15 +119,6 @@ static bool pass_value(struct json_nesting *nesting, struct slice *input)
     return false;
 }
 
-static struct slice trim_blanks(struct slice value)
-{
-    while (value.len && is_blank(value.ptr[0]))
-        value = slice_from(value, 1);
-    while (value.len && is_blank(value.ptr[value.len - 1]))
-        value.len--;
-    return value;
-}
-
 // The value is complete with the bytes [from, to) of this piece. False when it is none of ours or was too large.
 static bool complete_value(struct capture *capture, struct slice last, size_t *ret_index, struct slice *ret_value)
 {
@@ -143,7 +135,7 @@ static bool complete_value(struct capture *capture, struct slice last, size_t *r
         return false; // as if it had come in pieces
     }
     *ret_index = index;
-    *ret_value = trim_blanks(value);
+    *ret_value = json_trim(value);
     return true;
 }
 
