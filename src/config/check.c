@@ -103,7 +103,7 @@ static const char *type_words(enum field_type type)
         [FIELD_NUMBER] = "a number",
         [FIELD_BOOL] = "true or false",
         [FIELD_DURATION] = "a duration such as 30s, 5m or 1h30m",
-        [FIELD_QUANTITY] = "a quantity of bytes such as 50Mi",
+        [FIELD_QUANTITY] = "a quantity of bytes above 0, such as 50Mi",
         [FIELD_TIME] = "a time such as 2026-01-31T12:00:00Z (RFC 3339)",
         [FIELD_LIST] = "a list",
         [FIELD_OBJECT] = "a map",
@@ -175,7 +175,10 @@ static void check_other(struct check *check, const struct field *field, enum fie
         is_good = node_to_bytes(node, &bytes) && bytes > 0;
     else if (type == FIELD_TIME)
         is_good = node_to_time(node, &time);
-    if (!is_good && node_is_scalar(node) && node->type == NODE_STRING)
+    // A number of the wrong size, or a text that reads otherwise; all else is of the wrong type.
+    bool is_number = node->type == NODE_INT || node->type == NODE_FLOAT;
+    bool takes_number = type == FIELD_QUANTITY || type == FIELD_DURATION;
+    if (!is_good && (node->type == NODE_STRING || (is_number && takes_number)))
         check_error(check, node, "%s: \"" SLICE_FMT "\" must be %s", field->name, SLICE_ARG(check_quote(check, node)),
                     type_words(type));
     else if (!is_good)
@@ -303,7 +306,8 @@ static void check_member(struct check *check, const struct field *field, struct 
 {
     if (field->support == SUPPORT_REFUSED) {
         if (!field->harmless || !slice_eq(node_text(member), slice_from_cstr(field->harmless)))
-            check_error_at(check, member->key_mark, "%s: %s", field->name, field->words);
+            check_error_at(check, member->key_mark, "%s: %s%s", field->name, field->words,
+                           strchr(field->words, ':') ? "" : "; take it out"); // else the words say what to do
         return;
     }
     if (field->support == SUPPORT_SILENT)

@@ -127,7 +127,8 @@ static const struct field listener_tls[] = {
      .doc = "Secrets with tls.crt, tls.key and, if there is one, tls.ocsp-staple. Several: one for each kind of key."},
     REFUSED("options", "Weir has no TLS options of its own: use a ClientTrafficPolicy",
             "Options of an implementation."),
-    REFUSED("frontendValidation", "use tls.clientValidation of a ClientTrafficPolicy", "Client certificates."),
+    REFUSED("frontendValidation", "not read here: use tls.clientValidation of a ClientTrafficPolicy",
+            "Client certificates."),
     END_OF_FIELDS,
 };
 
@@ -264,7 +265,7 @@ static const struct field gateway_spec[] = {
     {.name = "addresses",
      .type = FIELD_ANY,
      .support = SUPPORT_REFUSED,
-     .words = "say where to listen with weir run --address",
+     .words = "not read here: say where to listen with weir run --address",
      .doc = "Addresses; weir run --address instead."},
     {.name = "infrastructure", .type = FIELD_OBJECT, .fields = infrastructure, .doc = "The EnvoyProxy."},
     {.name = "allowedListeners",

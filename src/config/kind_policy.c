@@ -46,9 +46,20 @@ static const struct field back_off[] = {
     END_OF_FIELDS,
 };
 
+static void rule_back_off(struct check *check, const struct node *waits)
+{
+    const struct node *max = node_get(waits, SLICE("maxInterval"));
+    if (max && node_get_ms(waits, SLICE("maxInterval"), 0) < node_get_ms(waits, SLICE("baseInterval"), 25))
+        check_error(check, max, "maxInterval: must not be shorter than baseInterval");
+}
+
 static const struct field per_retry[] = {
     {.name = "timeout", .type = FIELD_DURATION, .absent = "none", .doc = "Time for one attempt's first byte."},
-    {.name = "backOff", .type = FIELD_OBJECT, .fields = back_off, .doc = "Waits between attempts."},
+    {.name = "backOff",
+     .type = FIELD_OBJECT,
+     .fields = back_off,
+     .rule = rule_back_off,
+     .doc = "Waits between attempts."},
     END_OF_FIELDS,
 };
 
@@ -388,7 +399,8 @@ static const struct field backend_policy_spec[] = {
     REFUSED("admissionControl", "admission control is not done yet", "Admission control."),
     REFUSED("faultInjection", "fault injection is not done: weir mock makes faults", "Faults."),
     REFUSED("responseOverride", "replacing answers is not done yet", "Replaced answers."),
-    REFUSED("requestBuffer", "set the limit in connection.bufferLimit of a ClientTrafficPolicy", "Body limit."),
+    REFUSED("requestBuffer", "not read here: set the limit in connection.bufferLimit of a ClientTrafficPolicy",
+            "Body limit."),
     REFUSED("httpUpgrade", "upgrades (WebSocket, CONNECT) are not done yet", "Upgrades."),
     REFUSED("compression", "compressing answers is not done yet", "Compression."),
     REFUSED("compressor", "compressing answers is not done yet", "Compression."),

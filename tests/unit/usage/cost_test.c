@@ -36,7 +36,7 @@ static int tear_down(void **state)
 static struct config_cost cel(const char *text)
 {
     return (struct config_cost){
-        .key = SLICE("k"), .type = COST_CEL, .cel = {slice_from_cstr(text), {SLICE("f.yaml"), 7, 20}}};
+        .key = SLICE("k"), .type = COST_CEL, .cel = {.text = slice_from_cstr(text), .mark = {SLICE("f.yaml"), 7, 20}}};
 }
 
 static struct cost_input sample(void)
@@ -313,7 +313,7 @@ static void test_depth_is_bounded(void **state)
         buf_append(&text, slice_from_cstr(shapes[i].middle));
         for (int depth = 0; depth < 500; depth++)
             buf_append(&text, slice_from_cstr(shapes[i].close));
-        struct config_cost cost = {.type = COST_CEL, .cel = {buf_slice(&text), {SLICE("f"), 1, 1}}};
+        struct config_cost cost = {.type = COST_CEL, .cel = {.text = buf_slice(&text), .mark = {SLICE("f"), 1, 1}}};
         assert_null(cost_compile(&fixture->arena, &cost, &fixture->findings));
         buf_fini(&text);
     }
@@ -324,7 +324,7 @@ static void test_depth_is_bounded(void **state)
     buf_append(&text, SLICE("1"));
     for (int i = 0; i < 40; i++)
         buf_append(&text, SLICE(")"));
-    struct config_cost cost = {.type = COST_CEL, .cel = {buf_slice(&text), {SLICE("f"), 1, 1}}};
+    struct config_cost cost = {.type = COST_CEL, .cel = {.text = buf_slice(&text), .mark = {SLICE("f"), 1, 1}}};
     assert_non_null(cost_compile(&fixture->arena, &cost, &fixture->findings));
     buf_fini(&text);
 }
