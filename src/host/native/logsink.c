@@ -32,6 +32,7 @@
 
 struct logsink_channel {
     _Alignas(64) _Atomic size_t head; // written by the producer; counts bytes since the start
+    size_t base;                      // where the ring's first byte stands in that count, see copy_in
     struct logsink *sink;
     struct output *output;
     struct logsink_channel *next; // of the sink; set once
@@ -170,7 +171,7 @@ static bool write_out(struct logsink *sink, struct output *output)
 static void copy_out(struct logsink_channel *channel, size_t tail, size_t len)
 {
     char *to = channel->output->out + channel->output->out_len;
-    size_t offset = tail & (RING_BYTES - 1);
+    size_t offset = (tail - channel->base) & (RING_BYTES - 1);
     size_t first = RING_BYTES - offset < len ? RING_BYTES - offset : len;
     memcpy(to, channel->ring + offset, first);
     memcpy(to + first, channel->ring, len - first);
@@ -298,9 +299,13 @@ static bool lose(struct logsink *sink, struct slice lines)
     return false;
 }
 
-static void copy_in(struct logsink_channel *channel, size_t head, struct slice lines)
+// An empty ring is begun anew, so that a writer that keeps up has us use a few pages again and again and not all in turn.
+// The writer reads `base` only while there are bytes for it, and then it does not change.
+static void copy_in(struct logsink_channel *channel, size_t head, bool begins_anew, struct slice lines)
 {
-    size_t offset = head & (RING_BYTES - 1);
+    if (begins_anew)
+        channel->base = head;
+    size_t offset = (head - channel->base) & (RING_BYTES - 1);
     size_t first = RING_BYTES - offset < lines.len ? RING_BYTES - offset : lines.len;
     memcpy(channel->ring + offset, lines.ptr, first);
     memcpy(channel->ring, lines.ptr + first, lines.len - first);
@@ -315,7 +320,7 @@ bool logsink_write(struct logsink_channel *channel, struct slice lines)
     size_t held = head - atomic_load_explicit(&channel->tail, memory_order_acquire);
     if (lines.len > OUT_BYTES || lines.len > RING_BYTES - held || lines.ptr[lines.len - 1] != '\n')
         return lose(sink, lines);
-    copy_in(channel, head, lines);
+    copy_in(channel, head, held == 0, lines);
     atomic_store(&channel->head, head + lines.len);
     bool is_asleep = atomic_load(&sink->is_asleep) && atomic_exchange(&sink->is_asleep, false);
     if (is_asleep || (held < WAKE_BYTES && held + lines.len >= WAKE_BYTES))

@@ -118,6 +118,38 @@ static void many_producers(void **state)
     free(text);
 }
 
+static size_t resident_bytes(void)
+{
+    unsigned long all, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &all, &resident), 2);
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+// A writer that keeps up leaves most of a ring untouched, however much goes through it.
+static void few_pages(void **state)
+{
+    (void)state;
+    static char lines[10000];
+    struct logsink *sink = logsink_new();
+    char path[128];
+    struct logsink_channel *channel = logsink_open(sink, 0, path_of("log", path));
+    memset(lines, 'x', sizeof lines);
+    lines[sizeof lines - 1] = '\n';
+    size_t before = 0;
+    for (unsigned batch = 0; batch < 30; batch++) {
+        for (unsigned i = 0; i < 7; i++)
+            assert_true(logsink_write(channel, slice_make(lines, sizeof lines)));
+        wait_written(sink, sizeof lines * 7 * (batch + 1));
+        if (batch == 2)
+            before = resident_bytes();
+    }
+    assert_true(resident_bytes() - before < 512 * 1024 || resident_bytes() < before);
+    logsink_free(sink);
+}
+
 // A line comes out soon though nothing follows it.
 static void idle_line(void **state)
 {
@@ -242,7 +274,7 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(many_producers), TEST(idle_line), TEST(rotation),
+    const struct CMUnitTest tests[] = {TEST(many_producers), TEST(few_pages), TEST(idle_line), TEST(rotation),
                                        TEST(stuck_pipe),     TEST(full_disk), TEST(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
