@@ -49,3 +49,22 @@ bool base64_decode(struct slice text, struct arena *arena, struct slice *ret_byt
     *ret_bytes = slice_make(out, len);
     return true;
 }
+
+struct slice base64_encode(struct slice bytes, struct slice prefix, struct arena *arena)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len = prefix.len + (bytes.len + 2) / 3 * 4;
+    char *out = arena_alloc(arena, len), *to = out;
+    if (!out)
+        return slice_make(NULL, 0);
+    memcpy(to, prefix.ptr, prefix.len);
+    to += prefix.len;
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        uint32_t group = 0;
+        for (size_t j = 0; j < 3; j++)
+            group = group << 8 | (i + j < bytes.len ? (unsigned char)bytes.ptr[i + j] : 0);
+        for (size_t j = 0; j < 4; j++)
+            *to++ = i + j <= bytes.len ? letters[group >> (18 - 6 * j) & 63] : '=';
+    }
+    return slice_make(out, len);
+}

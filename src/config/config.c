@@ -90,6 +90,8 @@ void config_free(struct config *config)
             wipe_secret(loaded->documents.items[i]);
     for (size_t i = 0; i < config->backend_count; i++)
         secret_wipe(&config->backends[i].credential.key);
+    for (size_t i = 0; i < config->proxy_count; i++)
+        secret_wipe(&config->proxies[i].authorization);
     struct arena arena = config->arena; // it holds the config itself
     arena_fini(&arena);
 }

@@ -365,6 +365,15 @@ const struct kind kind_backend_security_policy = {
 
 // ---- GatewayConfig ------------------------------------------------------------------------------------------------
 
+static const struct field forward_proxy_fields[] = {
+    {.name = "address",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .pattern = PATTERN_HOST_PORT,
+     .doc = "host:port of the proxy; the port is required."},
+    END_OF_FIELDS,
+};
+
 static const struct field gateway_config_spec[] = {
     {.name = "globalLLMRequestCosts",
      .type = FIELD_LIST,
@@ -380,10 +389,13 @@ static const struct field gateway_config_spec[] = {
      .words = "there is no external processor to configure",
      .doc = "The external processor's container; Weir has none."},
     {.name = "forwardProxy",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "sending through a forward proxy is not done yet",
-     .doc = "Proxy for all traffic to backends."},
+     .type = FIELD_OBJECT,
+     .fields = forward_proxy_fields,
+     .absent = "backends are called directly",
+     .doc =
+         "The proxy through which all AIServiceBackends of the Gateway are called, by HTTP CONNECT; TLS towards the "
+         "backend goes through it unread. The annotation weir.dev/forward-proxy-credentials of the GatewayConfig may "
+         "name a Secret of its namespace with username and password for it."},
     END_OF_FIELDS,
 };
 

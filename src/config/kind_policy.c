@@ -370,6 +370,34 @@ static const struct field timeout_fields[] = {
     END_OF_FIELDS,
 };
 
+// ---- names --------------------------------------------------------------------------------------------------------
+
+static const char *const families[] = {"IPv4", "IPv6", "IPv4Preferred", "IPv6Preferred", "IPv4AndIPv6", NULL};
+
+static const struct field dns_fields[] = {
+    {.name = "lookupFamily",
+     .type = FIELD_STRING,
+     .values = families,
+     .absent = "IPv4AndIPv6",
+     .doc =
+         "Addresses that are tried: of one family, of the other only where a name has none of the preferred one, or of "
+         "both, side by side (RFC 8305)."},
+    {.name = "respectDnsTtl",
+     .type = FIELD_BOOL,
+     .preset = "true",
+     .doc = "Whether records are kept for their time to live, 5 s at least and 5 min at most."},
+    {.name = "dnsRefreshRate", .type = FIELD_DURATION, .min = 1, .absent = "30s", .doc = "How long they are kept otherwise."},
+    END_OF_FIELDS,
+};
+
+static void rule_dns(struct check *check, const struct node *dns)
+{
+    const struct node *rate = node_get(dns, SLICE("dnsRefreshRate"));
+    if (rate && node_get_bool(dns, SLICE("respectDnsTtl"), true))
+        check_warn(check, rate,
+                   "dnsRefreshRate has no effect while respectDnsTtl is true, its default: set that to false");
+}
+
 // ---- the policy ---------------------------------------------------------------------------------------------------
 
 static void rule_backend_policy(struct check *check, const struct node *spec)
@@ -405,7 +433,11 @@ static const struct field backend_policy_spec[] = {
     REFUSED("compression", "compressing answers is not done yet", "Compression."),
     REFUSED("compressor", "compressing answers is not done yet", "Compression."),
     REFUSED("proxyProtocol", "the PROXY protocol towards backends is not done yet", "PROXY protocol."),
-    REFUSED("dns", "DNS settings are not done yet: records are kept for their TTL", "DNS."),
+    {.name = "dns",
+     .type = FIELD_OBJECT,
+     .fields = dns_fields,
+     .rule = rule_dns,
+     .doc = "How the names of backends are resolved."},
     REFUSED("telemetry", "tracing and metrics by policy are not done yet", "Telemetry."),
     REFUSED("mergeType", "merging policies is not done yet: the most specific one holds alone", "Merging."),
     {.name = "useClientProtocol",

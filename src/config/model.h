@@ -140,8 +140,9 @@ struct config_tls { // towards a backend
 
 // How the names of backends are resolved (BackendTrafficPolicy.dns).
 enum config_family {
-    FAMILY_ALL,          // both, side by side
-    FAMILY_V4,           // this one alone
+    FAMILY_UNSET, // nothing was said: both, side by side
+    FAMILY_ALL,   // both, side by side
+    FAMILY_V4,    // this one alone
     FAMILY_V6,
     FAMILY_V4_PREFERRED, // the other one only for names that have no address of this one
     FAMILY_V6_PREFERRED,
@@ -154,6 +155,8 @@ struct config_lookup {
 
 // GatewayConfig.forwardProxy: connections to backends go through it, by HTTP CONNECT.
 struct config_forward_proxy {
+    struct slice namespace_; // the GatewayConfig's
+    struct slice name;
     struct slice host; // name or IP literal (IPv6 without brackets)
     uint16_t port;
     struct secret authorization; // the value of proxy-authorization; not set: none is sent
@@ -422,6 +425,8 @@ struct config {
     size_t route_count;
     struct config_backend *backends;
     size_t backend_count;
+    struct config_forward_proxy *proxies;
+    size_t proxy_count;
     size_t ref_count; // of all rules together
 };
 

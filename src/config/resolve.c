@@ -30,6 +30,8 @@ bool config_resolve(struct config *config, const struct documents *docs, struct 
     resolve_policies(&resolver);
     resolve_gateways(&resolver);
     if (!resolver.has_failed)
+        resolve_forward_proxies(&resolver);
+    if (!resolver.has_failed)
         resolve_ai_backends(&resolver);
     if (!resolver.has_failed)
         resolve_routes(&resolver);

@@ -190,19 +190,17 @@ static void read_ai_backend(struct resolver *resolver, const struct resource *re
         read_backend(resolver, target, backend);
 }
 
-struct config_backend *resolve_backend(struct resolver *resolver, const struct resource *resource)
+static bool remember(struct resolver *resolver, struct slice key, const struct config_backend *backend)
 {
-    struct slice kind = resource_kind_name(resource->kind);
-    struct slice key = arena_printf(resolver->arena, SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(kind),
-                                    SLICE_ARG(resource->namespace_), SLICE_ARG(resource->name));
-    struct config_backend *backend = map_get(&resolver->backends, key);
-    if (backend)
-        return backend;
-    backend = &resolver->config->backends[resolver->config->backend_count];
-    if (!key.ptr || !map_put(&resolver->backends, key, backend)) {
-        resolver->has_failed = true;
-        return NULL;
-    }
+    if (key.ptr && map_put(&resolver->backends, key, (void *)(uintptr_t)backend))
+        return true;
+    resolver->has_failed = true;
+    return false;
+}
+
+static struct config_backend *make_backend(struct resolver *resolver, const struct resource *resource)
+{
+    struct config_backend *backend = &resolver->config->backends[resolver->config->backend_count];
     *backend = (struct config_backend){.id = resolver->config->backend_count++,
                                        .namespace_ = resource->namespace_,
                                        .name = resource->name,
@@ -214,14 +212,57 @@ struct config_backend *resolve_backend(struct resolver *resolver, const struct r
     return backend;
 }
 
+// Backends are made when their kind is read; the first route that leads to one says through which proxy, another proxy makes
+// another backend of it, with health, load and connections of its own.
+static struct config_backend *place_backend(struct resolver *resolver, const struct resource *resource,
+                                            struct slice key)
+{
+    struct slice first = arena_printf(resolver->arena, SLICE_FMT "/first", SLICE_ARG(key));
+    struct config_backend *backend = map_get(&resolver->backends, key);
+    if (!backend)
+        backend = make_backend(resolver, resource);
+    if (!remember(resolver, key, backend))
+        return NULL;
+    if (map_get(&resolver->backends, first)) {
+        struct config_backend *other = &resolver->config->backends[resolver->config->backend_count];
+        *other = *backend;
+        other->id = resolver->config->backend_count++;
+        backend = other;
+    }
+    backend->proxy = resolver->proxy;
+    return remember(resolver, first, backend) ? backend : NULL;
+}
+
+static struct slice key_of(struct resolver *resolver, const struct resource *resource)
+{
+    struct slice kind = resource_kind_name(resource->kind);
+    return arena_printf(resolver->arena, SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(kind),
+                        SLICE_ARG(resource->namespace_), SLICE_ARG(resource->name));
+}
+
+struct config_backend *resolve_backend(struct resolver *resolver, const struct resource *resource)
+{
+    const struct config_forward_proxy *proxy = resolver->proxy;
+    struct slice key = key_of(resolver, resource);
+    struct slice way =
+        arena_printf(resolver->arena, SLICE_FMT "/via/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(key),
+                     SLICE_ARG(proxy ? proxy->namespace_ : SLICE("")), SLICE_ARG(proxy ? proxy->name : SLICE("")));
+    struct config_backend *backend = map_get(&resolver->backends, way);
+    if (backend)
+        return backend;
+    backend = place_backend(resolver, resource, key);
+    return backend && remember(resolver, way, backend) ? backend : NULL;
+}
+
 void resolve_ai_backends(struct resolver *resolver)
 {
     const struct documents *docs = resolver->docs;
     size_t most = 0;
     for (size_t i = 0; i < docs->count; i++)
         most += docs->items[i]->kind == KIND_AI_SERVICE_BACKEND || docs->items[i]->kind == KIND_BACKEND;
+    most *= 1 + resolver->config->proxy_count;
     resolver->config->backends = RESOLVE_ARRAY(resolver, struct config_backend, most);
     for (size_t i = 0; i < docs->count && !resolver->has_failed; i++)
         if (docs->items[i]->kind == KIND_AI_SERVICE_BACKEND)
-            resolve_backend(resolver, docs->items[i]);
+            remember(resolver, key_of(resolver, docs->items[i]), make_backend(resolver, docs->items[i]));
 }

@@ -18,14 +18,15 @@ struct resolver {
     const struct documents *docs;
     struct findings *findings;
     struct arena *arena;
-    struct map traffic;              // policies by what they target (policy_for): BackendTrafficPolicy
-    struct map client;               // ClientTrafficPolicy
-    struct map credentials;          // BackendSecurityPolicy
-    struct map tls;                  // BackendTLSPolicy
-    struct map backends;             // "kind/namespace/name" -> struct config_backend
-    struct listener_source *sources; // beside config->listeners
-    bool is_passthrough;             // what is read now speaks TLS itself
-    bool has_failed;                 // memory was refused
+    struct map traffic;                       // policies by what they target (policy_for): BackendTrafficPolicy
+    struct map client;                        // ClientTrafficPolicy
+    struct map credentials;                   // BackendSecurityPolicy
+    struct map tls;                           // BackendTLSPolicy
+    struct map backends;                      // "kind/namespace/name" -> struct config_backend
+    struct listener_source *sources;          // beside config->listeners
+    bool is_passthrough;                      // what is read now speaks TLS itself
+    const struct config_forward_proxy *proxy; // for the backends of the route that is read now; NULL: none
+    bool has_failed;                          // memory was refused
 };
 
 // ---- references (resolve_reference.c) ---------------------------------------------------------------------------
@@ -72,8 +73,15 @@ struct config_traffic resolve_traffic(struct resolver *resolver, const struct re
 
 // One config_backend for each AIServiceBackend.
 void resolve_ai_backends(struct resolver *resolver);
-// The backend of an AIServiceBackend, or of a Backend that an HTTPRoute names. NULL without memory.
+// The backend of an AIServiceBackend, or of a Backend that an HTTPRoute names, as the resolver's proxy leads to it: Gateways
+// with different proxies have different backends. NULL without memory.
 struct config_backend *resolve_backend(struct resolver *resolver, const struct resource *resource);
+// Reads those of all GatewayConfigs, for their findings too.
+void resolve_forward_proxies(struct resolver *resolver);
+// NULL: none (also of a NULL GatewayConfig).
+const struct config_forward_proxy *resolve_forward_proxy(struct resolver *resolver,
+                                                         const struct resource *gateway_config);
+struct config_lookup resolve_lookup(const struct node *dns);
 struct config_tls resolve_tls(struct resolver *resolver, const struct resource *backend);
 // Of a listener of protocol HTTPS; `policy`: its ClientTrafficPolicy or NULL.
 struct config_server_tls resolve_server_tls(struct resolver *resolver, const struct resource *gateway,

@@ -222,8 +222,10 @@ static void build_route(struct resolver *resolver, const struct variant *variant
     if (route->kind == ROUTE_AI)
         resolve_costs(resolver, resource, variant->gateway_config, route);
     resolver->is_passthrough = route->kind == ROUTE_TLS;
+    resolver->proxy = route->kind == ROUTE_AI ? resolve_forward_proxy(resolver, variant->gateway_config) : NULL;
     resolve_rules(resolver, resource, variant->traffic, route);
     resolver->is_passthrough = false;
+    resolver->proxy = NULL;
 }
 
 static void add_to_listeners(struct resolver *resolver, const struct variant *variant, struct config_route *route)

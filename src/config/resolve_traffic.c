@@ -149,6 +149,7 @@ struct config_traffic resolve_traffic(struct resolver *resolver, const struct re
         .max_parallel_requests = breaker(limits, SLICE("maxParallelRequests"), 1024),
         .max_parallel_retries = breaker(limits, SLICE("maxParallelRetries"), 1024),
         .max_requests_per_connection = breaker(limits, SLICE("maxRequestsPerConnection"), 0),
+        .lookup = resolve_lookup(node_get(spec, SLICE("dns"))),
         .lb = read_lb(node_get_text(node_get(spec, SLICE("loadBalancer")), SLICE("type"))),
     };
 }

@@ -275,15 +275,23 @@ static void refuse_document(struct loader *loader, const struct node *at, const 
     loader->documents->is_incomplete = true;
 }
 
+static bool is_own_annotation(const struct node *root, struct slice name)
+{
+    return slice_eq(name, SLICE("weir.dev/ignore")) ||
+           (slice_eq(name, SLICE(PROXY_CREDENTIALS_ANNOTATION)) &&
+            slice_eq(node_get_text(root, SLICE("kind")), SLICE("GatewayConfig")));
+}
+
 // `weir.dev/ignore: "true"` on a resource of any kind.
 static bool is_ignored(struct loader *loader, const struct node *root)
 {
     const struct node *annotations = node_get(node_get(root, SLICE("metadata")), SLICE("annotations"));
     const struct node *ignore = node_get(annotations, SLICE("weir.dev/ignore"));
     for (const struct node *annotation = node_first(annotations); annotation; annotation = annotation->next)
-        if (annotation != ignore && slice_starts_with(annotation->key, SLICE("weir.dev/")))
+        if (slice_starts_with(annotation->key, SLICE("weir.dev/")) && !is_own_annotation(root, annotation->key))
             finding_error(loader->findings, annotation->key_mark,
-                          "unknown annotation \"" SLICE_FMT "\": weir.dev/ignore is the only one",
+                          "unknown annotation \"" SLICE_FMT
+                          "\": there are weir.dev/ignore, and on a GatewayConfig " PROXY_CREDENTIALS_ANNOTATION,
                           SLICE_ARG(slice_sub(annotation->key, 0, 80)));
     if (ignore && !slice_eq(node_text(ignore), SLICE("true")) && !slice_eq(node_text(ignore), SLICE("false")))
         finding_error(loader->findings, ignore->mark, "weir.dev/ignore: must be \"true\" or \"false\"");

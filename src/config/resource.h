@@ -6,6 +6,9 @@
 #include "base/map.h"
 #include "config/document.h"
 
+// Of a GatewayConfig: the Secret with username and password for its forward proxy.
+#define PROXY_CREDENTIALS_ANNOTATION "weir.dev/forward-proxy-credentials"
+
 // The kinds that Weir reads. All others are errors, or belong to other software and are named in a note.
 enum resource_kind {
     KIND_GATEWAY_CLASS,

@@ -143,6 +143,13 @@ static void write_backend(struct buf *out, const struct config_backend *backend)
         finish(out, '}');
     }
     finish(out, ']');
+    if (backend->proxy) {
+        begin(out, "forwardProxy", '{');
+        text(out, "host", backend->proxy->host);
+        number(out, "port", backend->proxy->port);
+        text(out, "authorization", secret_is_set(backend->proxy->authorization) ? SLICE("***") : SLICE(""));
+        finish(out, '}');
+    }
     if (backend->tls.is_enabled) {
         begin(out, "tls", '{');
         text(out, "sni", backend->tls.sni);

@@ -61,6 +61,7 @@ static bool is_wanted(const struct dns_answer *answer, enum config_family wish, 
         return family == AF_INET || !has_family(answer, AF_INET);
     case FAMILY_V6_PREFERRED:
         return family == AF_INET6 || !has_family(answer, AF_INET6);
+    case FAMILY_UNSET:
     case FAMILY_ALL:
         break;
     }

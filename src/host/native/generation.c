@@ -15,8 +15,15 @@ static bool is_same_endpoint(const struct config_endpoint *a, const struct confi
 
 static struct slice key_of(const struct config_backend *backend, struct arena *arena)
 {
-    const struct slice parts[] = {backend->namespace_, SLICE("/"), backend->name};
-    return arena_join(arena, parts, 3);
+    const struct config_forward_proxy *proxy = backend->proxy;
+    const struct slice parts[] = {backend->namespace_,
+                                  SLICE("/"),
+                                  backend->name,
+                                  proxy ? SLICE("/") : SLICE(""),
+                                  proxy ? proxy->namespace_ : SLICE(""),
+                                  proxy ? SLICE("/") : SLICE(""),
+                                  proxy ? proxy->name : SLICE("")};
+    return arena_join(arena, parts, 7);
 }
 
 // Gives for each backend the id that it had before, SIZE_MAX where it is new. NULL without memory.

@@ -37,19 +37,20 @@ struct probe {
     const struct config_active_health *policy;
     struct tls_context *tls; // NULL: plain
     struct buf request;      // empty for TCP
-    struct dns_query query;
+    const struct config_lookup *lookup;
+    struct connector *connector; // while connecting
+    struct connector_memory memory;
     uv_timer_t interval;
     uv_timer_t limit;
     struct trial *trial;
-    unsigned turn; // which address is next
-    unsigned run;  // equal results in a row
+    unsigned run; // equal results in a row
     bool has_result;
     bool last_result;
     bool is_well;
 };
 
 struct health_checks {
-    uv_loop_t *loop;
+    struct loop *loop;
     struct dns *dns;
     struct snapshot *snapshot;
     struct health *health;
@@ -117,7 +118,8 @@ static void end_trial(struct probe *probe)
 
 static void finish(struct probe *probe, bool is_good)
 {
-    dns_cancel(&probe->query);
+    connector_cancel(probe->connector);
+    probe->connector = NULL;
     uv_timer_stop(&probe->limit);
     end_trial(probe);
     note_result(probe, is_good);
@@ -258,7 +260,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 static bool begin_trial(struct probe *probe, int take_fd)
 {
     struct trial *trial = calloc(1, sizeof *trial);
-    if (!trial || uv_poll_init_socket(probe->checks->loop, &trial->poll, take_fd) != 0) {
+    if (!trial || uv_poll_init_socket(&probe->checks->loop->uv, &trial->poll, take_fd) != 0) {
         free(trial);
         close(take_fd);
         return false;
@@ -273,29 +275,11 @@ static bool begin_trial(struct probe *probe, int take_fd)
     return true;
 }
 
-static bool connect_to(struct probe *probe, const struct dns_answer *answer)
+static void on_connected(void *context, const struct connector_result *result)
 {
-    if (answer->count == 0)
-        return false;
-    struct dns_address address = answer->addresses[probe->turn++ % answer->count];
-    if (address.any.sa_family == AF_INET6)
-        address.v6.sin6_port = htons(probe->endpoint->port);
-    else
-        address.v4.sin_port = htons(probe->endpoint->port);
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    if (connect(fd, &address.any, address.len) != 0 && errno != EINPROGRESS) {
-        close(fd);
-        return false;
-    }
-    return begin_trial(probe, fd);
-}
-
-static void on_resolved(struct dns_query *query, const struct dns_answer *answer)
-{
-    struct probe *probe = (struct probe *)(void *)((char *)query - offsetof(struct probe, query));
-    if (!connect_to(probe, answer))
+    struct probe *probe = context;
+    probe->connector = NULL;
+    if (result->fd < 0 || !begin_trial(probe, result->fd))
         finish(probe, false);
 }
 
@@ -307,13 +291,19 @@ static void on_limit(uv_timer_t *timer)
 static void on_interval(uv_timer_t *timer)
 {
     struct probe *probe = timer->data;
-    struct dns_answer answer;
-    if (probe->trial || probe->query.prev_next)
+    struct health_checks *checks = probe->checks;
+    const struct connector_target target = {
+        .host = probe->endpoint->host,
+        .port = probe->endpoint->port,
+        .lookup = probe->lookup,
+        .proxy = probe->backend->proxy,
+        .memory = &probe->memory,
+    };
+    if (probe->trial || probe->connector)
         return; // the time limit is longer than the interval: the check before goes on
     uv_timer_start(&probe->limit, on_limit, (uint64_t)probe->policy->timeout_ms, 0);
-    probe->query.done = on_resolved;
-    if (dns_resolve(probe->checks->dns, probe->endpoint->host, 0, &probe->query, &answer) == DNS_ANSWERED &&
-        !connect_to(probe, &answer))
+    probe->connector = connector_start(checks->loop, checks->dns, &target, on_connected, probe);
+    if (!probe->connector)
         finish(probe, false);
 }
 
@@ -337,18 +327,23 @@ static bool write_request(struct probe *probe)
 }
 
 static void start_probe(struct probe *probe, struct health_checks *checks, const struct config_backend *backend,
-                        const struct config_endpoint *endpoint, const struct config_active_health *policy)
+                        const struct config_endpoint *endpoint, const struct config_traffic *traffic)
 {
     struct slice why;
-    *probe =
-        (struct probe){.checks = checks, .backend = backend, .endpoint = endpoint, .policy = policy, .is_well = true};
+    const struct config_active_health *policy = &traffic->active;
+    *probe = (struct probe){.checks = checks,
+                            .backend = backend,
+                            .endpoint = endpoint,
+                            .policy = policy,
+                            .lookup = &traffic->lookup,
+                            .is_well = true};
     bool is_ready = write_request(probe);
     if (backend->tls.is_enabled) {
         probe->tls = tls_context_new(&backend->tls, endpoint->host, &checks->arena, &why);
         is_ready = is_ready && probe->tls;
     }
-    uv_timer_init(checks->loop, &probe->interval);
-    uv_timer_init(checks->loop, &probe->limit);
+    uv_timer_init(&checks->loop->uv, &probe->interval);
+    uv_timer_init(&checks->loop->uv, &probe->limit);
     probe->interval.data = probe->limit.data = probe;
     checks->handle_count += 2;
     uint64_t interval_ms = policy->interval_ms > 0 ? (uint64_t)policy->interval_ms : 1;
@@ -372,13 +367,13 @@ static size_t walk_backends(const struct config *config, struct health_checks *c
                 count += backend->endpoint_count;
                 for (size_t e = 0; checks && e < backend->endpoint_count; e++, checks->count++)
                     start_probe(&checks->probes[checks->count], checks, backend, &backend->endpoints[e],
-                                &rule->traffic.active);
+                                &rule->traffic);
             }
         }
     return count;
 }
 
-static struct health_checks *new_checks(uv_loop_t *loop, struct dns *dns, struct snapshot *snapshot,
+static struct health_checks *new_checks(struct loop *loop, struct dns *dns, struct snapshot *snapshot,
                                         struct health *health, size_t count)
 {
     struct health_checks *checks = calloc(1, sizeof *checks);
@@ -397,7 +392,7 @@ static struct health_checks *new_checks(uv_loop_t *loop, struct dns *dns, struct
     return checks;
 }
 
-struct health_checks *health_checks_new(uv_loop_t *loop, struct dns *dns, struct snapshot *snapshot,
+struct health_checks *health_checks_new(struct loop *loop, struct dns *dns, struct snapshot *snapshot,
                                         struct health *health)
 {
     const struct config *config = snapshot_config(snapshot);
@@ -429,7 +424,7 @@ void health_checks_free(struct health_checks *take_checks)
     checks->is_closing = true;
     for (size_t i = 0; i < checks->count; i++) {
         struct probe *probe = &checks->probes[i];
-        dns_cancel(&probe->query);
+        connector_cancel(probe->connector);
         end_trial(probe);
         tls_context_unref(probe->tls);
         buf_fini(&probe->request);

@@ -24,8 +24,12 @@ static void write_one(struct buf *out, const char **last, const char *metric, co
 
 static void write_backend(struct buf *out, const struct config_backend *backend, const char *metric, uint64_t value)
 {
-    buf_printf(out, "%s{namespace=\"" SLICE_FMT "\",backend=\"" SLICE_FMT "\"} %llu\n", metric,
-               SLICE_ARG(backend->namespace_), SLICE_ARG(backend->name), (unsigned long long)value);
+    buf_printf(out, "%s{namespace=\"" SLICE_FMT "\",backend=\"" SLICE_FMT "\"", metric, SLICE_ARG(backend->namespace_),
+               SLICE_ARG(backend->name));
+    if (backend->proxy) // of one that Gateways call in different ways there are several
+        buf_printf(out, ",gateway_config=\"" SLICE_FMT "/" SLICE_FMT "\"", SLICE_ARG(backend->proxy->namespace_),
+                   SLICE_ARG(backend->proxy->name));
+    buf_printf(out, "} %llu\n", (unsigned long long)value);
 }
 
 static void write_backends(struct buf *out, const struct generation *generation, int64_t now_us)

@@ -110,7 +110,7 @@ static void start_checks(struct server *server)
 {
     health_checks_free(server->checks);
     server->checks =
-        health_checks_new(&server->loop.uv, server->dns, server->generation->snapshot, server->generation->health);
+        health_checks_new(&server->loop, server->dns, server->generation->snapshot, server->generation->health);
 }
 
 static bool swap_generation(struct server *server, struct snapshot *take_snapshot)

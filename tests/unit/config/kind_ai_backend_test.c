@@ -109,7 +109,14 @@ static void test_gateway_config(void **state)
         {CONFIG("globalLLMRequestCosts: [{metadataKey: a, type: InputToken}], extProc: {kubernetes: {}}"), NULL},
         {CONFIG("globalLLMRequestCosts: [{metadataKey: a, type: InputToken}, {metadataKey: a, type: OutputToken}]"),
          "Duplicate value: \"a\""},
-        {CONFIG("forwardProxy: {address: 'h:1'}"), "forward proxy is not done yet"},
+        {CONFIG("forwardProxy: {address: 'h:1'}"), NULL},
+        {CONFIG("forwardProxy: {address: 'proxy.corp.example:3128'}"), NULL},
+        {CONFIG("forwardProxy: {address: '[::1]:3128'}"), NULL},
+        {CONFIG("forwardProxy: {}"), "address"},
+        {CONFIG("forwardProxy: {address: h}"), "must be host:port"},
+        {CONFIG("forwardProxy: {address: 'h:0'}"), "must be host:port"},
+        {CONFIG("forwardProxy: {address: 'http://h:1'}"), "must be host:port"},
+        {CONFIG("forwardProxy: {address: 'h:1', noProxy: [a]}"), "unknown field"},
     };
     struct loading loading;
     (void)state;

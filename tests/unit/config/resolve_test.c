@@ -611,6 +611,88 @@ static void variants(void **state)
     unload(&w);
 }
 
+// ---- the way out ----------------------------------------------------------------------------------------------
+
+#define GATEWAY_VIA(name, port, config)                                                                                \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"                                                        \
+    "metadata: {name: " name ", namespace: app, annotations: {aigateway.envoyproxy.io/gateway-config: " config "}}\n"  \
+    "spec: {gatewayClassName: weir, listeners: [{name: all, protocol: HTTP, port: " port "}]}\n---\n"
+#define PROXY(name, annotations, address)                                                                              \
+    "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: GatewayConfig\n"                                               \
+    "metadata: {name: " name ", namespace: app, annotations: {" annotations "}}\n"                                     \
+    "spec: {forwardProxy: {address: '" address "'}}\n---\n"
+#define PROXY_SECRET                                                                                                   \
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: pw, namespace: app}\ntype: kubernetes.io/basic-auth\n"
+#define TWO_PARENTS                                                                                                    \
+    "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIGatewayRoute\nmetadata: {name: r, namespace: app}\n"         \
+    "spec:\n  parentRefs: [{name: one}, {name: two}, {name: three}]\n  rules: [{backendRefs: [{name: b}]}]\n"
+
+// A backend that Gateways call in different ways is a backend for each.
+static void forward_proxies(void **state)
+{
+    (void)state;
+    struct world w;
+    LOAD(&w,
+         GATEWAY_VIA("one", "80", "a") GATEWAY_VIA("two", "81", "b") GATEWAY_VIA("three", "82", "''")
+             PROXY("a", "weir.dev/forward-proxy-credentials: pw", "[::1]:3128") PROXY("b", "", "p.example:80"),
+         TWO_PARENTS, BACKEND, PROXY_SECRET "stringData: {username: user, password: 'p:w'}\n");
+    assert_loaded(&w);
+    assert_int_equal(w.config->backend_count, 3);
+    const struct config_backend *backends[3];
+    for (size_t i = 0; i < 3; i++)
+        backends[i] = w.config->listeners[i].routes[0]->rules[0].refs[0].backend;
+    assert_text(backends[0]->proxy->host, "::1");
+    assert_int_equal(backends[0]->proxy->port, 3128);
+    assert_text(secret_reveal(backends[0]->proxy->authorization), "Basic dXNlcjpwOnc=");
+    assert_text(backends[1]->proxy->host, "p.example");
+    assert_false(secret_is_set(backends[1]->proxy->authorization));
+    assert_null(backends[2]->proxy);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ptr_equal(&w.config->backends[backends[i]->id], backends[i]);
+        assert_text(backends[i]->name, "b");
+    }
+    unload(&w);
+}
+
+static void bad_forward_proxies(void **state)
+{
+    (void)state;
+    struct world w;
+    LOAD(&w, GATEWAY_VIA("gw", "80", "a") PROXY("a", "weir.dev/forward-proxy-credentials: pw", "p:1"), ROUTE, BACKEND,
+         PROXY_SECRET "stringData: {username: 'us:er', password: pw}\n");
+    assert_finding(&w, FINDING_ERROR, "1.yaml", 8, "or a colon in username");
+    unload(&w);
+    LOAD(&w, GATEWAY_VIA("gw", "80", "a") PROXY("a", "weir.dev/forward-proxy-credentials: pw", "p:1"), ROUTE, BACKEND,
+         PROXY_SECRET "stringData: {username: user}\n");
+    assert_finding(&w, FINDING_ERROR, "1.yaml", 8, "password");
+    unload(&w);
+    LOAD(&w,
+         GATEWAY_VIA("gw", "80", "a") "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: GatewayConfig\n"
+                                      "metadata: {name: a, namespace: app, annotations: "
+                                      "{weir.dev/forward-proxy-credentials: pw}}\nspec: {}\n",
+         ROUTE, BACKEND, PROXY_SECRET "stringData: {username: user, password: pw}\n");
+    assert_finding(&w, FINDING_ERROR, "1.yaml", 8, "does not have");
+    unload(&w);
+}
+
+static void lookups(void **state)
+{
+    (void)state;
+    struct world w;
+    LOAD(&w, GATEWAY, ROUTE, BACKEND,
+         TRAFFIC("a", "Gateway", "gw", "", "dns: {lookupFamily: IPv6Preferred, respectDnsTtl: false}"));
+    assert_loaded(&w);
+    assert_int_equal(w.config->routes[0].rules[0].traffic.lookup.family, FAMILY_V6_PREFERRED);
+    assert_int_equal(w.config->routes[0].rules[0].traffic.lookup.refresh_ms, 30000);
+    unload(&w);
+    LOAD(&w, GATEWAY, ROUTE, BACKEND, TRAFFIC("a", "Gateway", "gw", "", "dns: {dnsRefreshRate: 5s}"));
+    assert_loaded(&w);
+    assert_int_equal(w.config->routes[0].rules[0].traffic.lookup.family, FAMILY_UNSET);
+    assert_int_equal(w.config->routes[0].rules[0].traffic.lookup.refresh_ms, 0);
+    assert_finding(&w, FINDING_WARNING, "4.yaml", 6, "dnsRefreshRate has no effect");
+    unload(&w);
+}
+
 // ---- costs, logs, clients -------------------------------------------------------------------------------------
 
 static void costs(void **state)
@@ -763,6 +845,9 @@ int main(void)
         cmocka_unit_test(the_most_specific_policy_counts),
         cmocka_unit_test(bad_targets),
         cmocka_unit_test(variants),
+        cmocka_unit_test(forward_proxies),
+        cmocka_unit_test(bad_forward_proxies),
+        cmocka_unit_test(lookups),
         cmocka_unit_test(costs),
         cmocka_unit_test(access_logs),
         cmocka_unit_test(client_settings),

@@ -32,6 +32,8 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
 
 static void check_backend(const struct config_backend *backend, struct findings *findings)
 {
+    if (backend->proxy)
+        finding_error(findings, backend->proxy->mark, "weir envoy does not write forward proxies");
     const struct config_tls *tls = &backend->tls;
     if (!tls->is_enabled)
         return;

@@ -296,6 +296,22 @@ static bool has_names(const struct config_rule *rule)
     return false;
 }
 
+// Envoy knows no race of addresses in clusters of this type: with both families each address is an endpoint of its own, so
+// that IPv4 comes first where nothing is said.
+static void emit_lookup(struct emit *emit, const struct config_lookup *lookup)
+{
+    static const char *const families[] = {[FAMILY_UNSET] = "V4_PREFERRED",
+                                           [FAMILY_ALL] = "ALL",
+                                           [FAMILY_V4] = "V4_ONLY",
+                                           [FAMILY_V6] = "V6_ONLY",
+                                           [FAMILY_V4_PREFERRED] = "V4_PREFERRED",
+                                           [FAMILY_V6_PREFERRED] = "AUTO"};
+    emit_cstr(emit, "dns_lookup_family", families[lookup->family]);
+    emit_bool(emit, "respect_dns_ttl", lookup->refresh_ms == 0);
+    if (lookup->refresh_ms)
+        emit_ms(emit, "dns_refresh_rate", lookup->refresh_ms);
+}
+
 static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
                          const struct config_rule *rule, bool with_type)
 {
@@ -308,7 +324,7 @@ static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, c
     emit_cstr(emit, "name", name);
     emit_cstr(emit, "type", has_names(rule) ? "STRICT_DNS" : "STATIC");
     if (has_names(rule))
-        emit_cstr(emit, "dns_lookup_family", "V4_PREFERRED");
+        emit_lookup(emit, &rule->traffic.lookup);
     emit_ms(emit, "connect_timeout", rule->traffic.connect_timeout_ms);
     emit_balancing(emit, &rule->traffic);
     emit_outliers(emit, &rule->traffic.passive);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static uv_loop_t loop;
+static struct loop host;
+#define loop host.uv
 static uv_tcp_t listener;
 static uv_timer_t watch;
 static uint16_t port;
@@ -172,7 +173,7 @@ static void start(struct run *run, uint16_t to_port, struct config_active_health
     run->snapshot = make_snapshot(to_port, active);
     run->health = health_new(snapshot_config(run->snapshot), NULL, 0);
     run->dns = dns_new(&loop, &why);
-    run->checks = health_checks_new(&loop, run->dns, run->snapshot, run->health);
+    run->checks = health_checks_new(&host, run->dns, run->snapshot, run->health);
     assert_non_null(run->checks);
 }
 

@@ -1,0 +1,294 @@
+"""Backends behind a forward proxy: a tunnel by CONNECT, TLS towards the backend inside it, credentials for the proxy alone,
+and words for what it refuses."""
+import base64
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import threading
+
+import certificates as make
+import pytest
+import vectors
+from native import Native
+
+CONFIG = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: weir}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default, annotations: {aigateway.envoyproxy.io/gateway-config: egress}}
+spec: {gatewayClassName: weir, listeners: [{name: http, protocol: HTTP, port: %(port)d}]}
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: GatewayConfig
+metadata: {name: egress, namespace: default, annotations: {%(credentials)s}}
+spec: {forwardProxy: {address: "localhost:%(proxy)d"}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: pw, namespace: default}
+type: kubernetes.io/basic-auth
+stringData: {username: weir, password: "secret:word"}
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIGatewayRoute
+metadata: {name: r, namespace: default}
+spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: b}]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: plain, namespace: default}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /plain}}]
+      backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: direct}]
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIServiceBackend
+metadata: {name: b, namespace: default}
+spec:
+  schema: {name: OpenAI}
+  backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: b}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: b, namespace: default}
+spec:
+  endpoints: [{fqdn: {hostname: backend.example, port: %(backend)d}}]
+  %(tls)s
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: direct, namespace: default}
+spec: {endpoints: [{ip: {address: 127.0.0.1, port: %(backend)d}}]}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: p, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]
+  %(traffic)s
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: ca, namespace: default}
+data:
+  ca.crt: |
+%(ca)s
+"""
+TLS = "tls: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}], sni: %s}"
+CREDENTIALS = "weir.dev/forward-proxy-credentials: pw"
+
+
+def read_head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(4096)
+        if not piece:
+            return b""
+        data += piece
+    return data
+
+
+class Server:
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port, self.seen = self.listener.getsockname()[1], []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            connection.settimeout(30)
+            threading.Thread(target=self._guard, args=(connection,), daemon=True).start()
+
+    def _guard(self, connection):
+        try:
+            self.serve(connection)
+        except OSError:
+            pass
+        finally:
+            connection.close()
+
+
+class Backend(Server):
+    """Answers chat requests; notes the heads."""
+
+    def __init__(self, context=None):
+        self.context = context
+        super().__init__()
+
+    def serve(self, connection):
+        if self.context:
+            connection = self.context.wrap_socket(connection, server_side=True)
+        with connection:
+            while head := read_head(connection):
+                head, body = head.split(b"\r\n\r\n", 1)
+                fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+                while len(body) < int(fields.get(b"content-length", 0)):
+                    body += connection.recv(4096)
+                self.seen.append(head)
+                answer = b'{"id":"1","object":"chat.completion","choices":[]}'
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
+
+
+class Proxy(Server):
+    """A forward proxy that leads every tunnel to one backend."""
+
+    def __init__(self, backend_port, answer=None):
+        self.backend_port, self.answer = backend_port, answer
+        super().__init__()
+
+    def serve(self, connection):
+        self.seen.append(read_head(connection))
+        if self.answer is not None:
+            connection.sendall(self.answer)
+            if b" 100 " in self.answer:
+                connection.recv(1)  # nothing follows
+            if b" 200 " not in self.answer[:20]:
+                return
+        else:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", self.backend_port)) as backend:
+            threading.Thread(target=self._pump, args=(backend, connection), daemon=True).start()
+            self._pump(connection, backend)
+
+    @staticmethod
+    def _pump(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certificates")
+    make.authority(folder, "ca")
+    make.leaf(folder, "good", "DNS:backend.example")
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path, folder):
+    running = []
+
+    def begin(with_tls=True, credentials="", answer=None, sni="backend.example", traffic="retry: {numRetries: 0}"):
+        context = None
+        if with_tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(folder / "good.pem", folder / "good.key")
+        backend = Backend(context)
+        proxy = Proxy(backend.port, answer)
+        port = vectors.free_port()
+        file = tmp_path / f"weir-{len(running)}.yaml"
+        file.write_text(CONFIG % {
+            "port": port, "proxy": proxy.port, "backend": backend.port, "credentials": credentials, "traffic": traffic,
+            "tls": TLS % sni if with_tls else "",
+            "ca": "\n".join("    " + line for line in (folder / "ca.pem").read_text().splitlines())})
+        native = Native(file, workers=1)
+        running.append((native, backend, proxy))
+        native.port = port
+        return native, backend, proxy
+    yield begin
+    for native, backend, proxy in running:
+        assert native.stop() == 0
+        backend.listener.close()
+        proxy.listener.close()
+
+
+def ask(native, mark="m"):
+    connection = http.client.HTTPConnection("127.0.0.1", native.port, timeout=20)
+    connection.request("POST", f"/v1/chat/completions?{mark}", json.dumps({"model": "m", "messages": []}),
+                       {"content-type": "application/json", "proxy-authorization": "Basic Y2xpZW50OnB3"})
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, body
+
+
+@pytest.mark.parametrize("with_tls", [True, False])
+def test_requests_go_through_one_tunnel(start, with_tls):
+    native, backend, proxy = start(with_tls)
+    for _ in range(3):
+        assert ask(native)[0] == 200
+    asked = f"CONNECT backend.example:{backend.port} HTTP/1.1\r\nhost: backend.example:{backend.port}\r\n\r\n"
+    assert proxy.seen == [asked.encode()], "one tunnel, and the client's own credentials stay here"
+    assert len(backend.seen) == 3 and all(b"host: backend.example" in head.lower() for head in backend.seen)
+    assert not any(b"proxy-" in head.lower() for head in backend.seen)
+
+
+def test_credentials_are_for_the_proxy_alone(start):
+    native, backend, proxy = start(credentials=CREDENTIALS)
+    assert ask(native)[0] == 200
+    value = base64.b64encode(b"weir:secret:word")
+    assert b"\r\nproxy-authorization: Basic " + value + b"\r\n" in proxy.seen[0]
+    assert value not in backend.seen[0] and b"proxy-auth" not in backend.seen[0].lower()
+    assert value.decode() not in "".join(native.lines + native.errors)
+
+
+@pytest.mark.parametrize("answer, words", [
+    (b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "it answered 407 Proxy Authentication Required"),
+    (b"HTTP/1.1 403 Forbidden\r\n\r\nnot you", "it answered 403 Forbidden"),
+    (b"", "it closed the connection"),
+    (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "bytes that nobody asked for"),
+])
+def test_what_a_proxy_refuses_is_said(start, answer, words):
+    native, backend, _ = start(answer=answer)
+    status, body = ask(native, "refused")
+    assert status == 502 and b"error" in body
+    line = native.log_line("refused")
+    reason = line["upstream_transport_failure_reason"]
+    assert words in reason and "forward proxy localhost:" in reason
+    assert backend.seen == []
+
+
+def test_the_backend_is_verified_inside_the_tunnel(start):
+    native, _, _ = start(sni="other.example")
+    status, _ = ask(native, "verify")
+    assert status == 502
+    assert "other.example" in native.log_line("verify")["upstream_transport_failure_reason"]
+
+
+def test_a_proxy_that_is_silent_is_within_the_limit(start):
+    native, _, _ = start(answer=b"HTTP/1.1 100 Continue\r\n\r\n", traffic="timeout: {tcp: {connectTimeout: 500ms}}")
+    status, _ = ask(native, "silent")
+    assert status == 504
+
+
+def test_plain_routes_are_not_led_through_it(start):
+    native, backend, proxy = start(with_tls=False)
+    connection = http.client.HTTPConnection("127.0.0.1", native.port, timeout=20)
+    connection.request("GET", "/plain")
+    assert connection.getresponse().status == 200
+    assert proxy.seen == [] and len(backend.seen) == 1
+
+
+def test_health_checks_go_through_it(start):
+    native, backend, proxy = start(traffic="healthCheck: {active: {type: HTTP, interval: 1s, http: {path: /health}}}")
+    assert native.process.poll() is None
+    for _ in range(200):
+        if any(b"/health" in head for head in backend.seen):
+            break
+        threading.Event().wait(0.05)
+    assert any(head.startswith(b"CONNECT backend.example") for head in proxy.seen)
+    assert any(b"GET /health HTTP/1.1" in head for head in backend.seen)
+    assert ask(native)[0] == 200
+
+
+def test_envoy_configurations_with_it_are_refused(start):
+    native, _, _ = start(with_tls=False)
+    file = native.process.args[2]
+    done = subprocess.run([str(vectors.weir()), "envoy", file], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "weir envoy does not write forward proxies" in done.stderr
