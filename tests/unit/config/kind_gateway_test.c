@@ -217,8 +217,8 @@ static void test_client_traffic_policy(void **state)
     static const struct loading_case cases[] = {
         {CTP("connection: {bufferLimit: 50Mi, connectionLimit: {value: 5, closeDelay: 1s}}"), NULL},
         {CTP("connection: {bufferLimit: 52428800}, headers: {maxRequestHeaderLimit: 64Ki}"), NULL},
-        {CTP("connection: {bufferLimit: 0}"), "bufferLimit: must be a quantity"},
-        {CTP("connection: {bufferLimit: 5MB}"), "must be a quantity of bytes such as 50Mi"},
+        {CTP("connection: {bufferLimit: 0}"), "bufferLimit: \"0\" must be a quantity of bytes above 0"},
+        {CTP("connection: {bufferLimit: 5MB}"), "must be a quantity of bytes above 0, such as 50Mi"},
         {CTP("connection: {connectionLimit: {value: 0}}"), "value: must be 1"},
         {CTP("connection: {connectionLimit: {closeDelay: 1s}}"), "closeDelay can only be configured when value is set"},
         {CTP("timeout: {http: {idleTimeout: 1m, requestReceivedTimeout: 10s}}"), NULL},
