@@ -46,10 +46,17 @@ h2load_packages() {
     esac
 }
 
-# Packages that Debian 12 lacks come from the Debian 13 suite; both halves must be named, else the resolver keeps the old.
+# Packages that this release lacks or has too old come from the suite of a later one; both halves must be named, else the
+# resolver keeps the old.
+later_suite() {
+    case $(system) in
+    "debian 12") echo trixie ;;
+    "ubuntu 24.04") echo resolute ;;
+    esac
+}
 companion_of() { # package
     case $1 in
-    libllhttp-dev) echo libllhttp9.2 ;;
+    libllhttp-dev) [ "$(later_suite)" = resolute ] && echo libllhttp9.3 || echo libllhttp9.2 ;;
     libnghttp2-dev) echo libnghttp2-14 ;;
     libyyjson-dev) echo libyyjson0 ;;
     esac
@@ -66,7 +73,7 @@ is_there() { # package
     return 1
 }
 
-# ---- the Debian 13 suite on Debian 12 ----------------------------------------------------------------------------
+# ---- the suite of a later release ----------------------------------------------------------------------------
 
 write_file() { # path; text on stdin
     if [ "$is_dry" = yes ]; then
@@ -85,23 +92,27 @@ mirror_of_machine() {
         awk -F'|' -v release="$(codename)" '$1 == release && $2 == "main" { print $3; exit }'
 }
 
-add_trixie() {
-    [ -f "$etc/sources.list.d/weir-trixie.sources" ] && [ -f "$etc/preferences.d/weir-trixie" ] && return 0
+add_later_suite() {
+    suite=$(later_suite) components="main" keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    case $(system) in
+    ubuntu*) components="main universe" keys=/usr/share/keyrings/ubuntu-archive-keyring.gpg ;;
+    esac
+    [ -f "$etc/sources.list.d/weir-$suite.sources" ] && [ -f "$etc/preferences.d/weir-$suite" ] && return 0
     mirror=$(mirror_of_machine)
-    [ -n "$mirror" ] || { say "no mirror of $(codename) main in apt's sources; add the trixie suite by hand"; exit 1; }
-    say "Debian 12 lacks $from_trixie: adding the Debian 13 suite of this machine's mirror, pinned below everything else"
+    [ -n "$mirror" ] || { say "no mirror of $(codename) main in apt's sources; add the $suite suite by hand"; exit 1; }
+    say "$(system) lacks$from_later: adding the suite $suite of this machine's mirror, pinned below everything else"
     # The pin first: at no time may the new suite upgrade anything by itself.
-    write_file "$etc/preferences.d/weir-trixie" <<PIN
+    write_file "$etc/preferences.d/weir-$suite" <<PIN
 Package: *
-Pin: release n=trixie
+Pin: release n=$suite
 Pin-Priority: 90
 PIN
-    write_file "$etc/sources.list.d/weir-trixie.sources" <<SOURCE
+    write_file "$etc/sources.list.d/weir-$suite.sources" <<SOURCE
 Types: deb
 URIs: $mirror
-Suites: trixie
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+Suites: $suite
+Components: $components
+Signed-By: $keys
 SOURCE
 }
 
@@ -120,20 +131,20 @@ as_root() {
 }
 
 install_packages() {
-    missing="" from_trixie=""
+    missing="" from_later=""
     for package in $wanted; do
         is_there "$package" && continue
         case $missing" " in *" $package "*) continue ;; esac
         missing="$missing $package"
-        [ "$(system)" = "debian 12" ] && [ -n "$(companion_of "$package")" ] && from_trixie="$from_trixie $package"
+        [ -n "$(later_suite)" ] && [ -n "$(companion_of "$package")" ] && from_later="$from_later $package"
     done
     [ -z "$missing" ] && return 0
     say "missing:$missing"
-    [ -z "$from_trixie" ] || add_trixie
+    [ -z "$from_later" ] || add_later_suite
     names=""
     for package in $missing; do
-        case "$from_trixie " in
-        *" $package "*) names="$names $package/trixie $(companion_of "$package")/trixie" ;;
+        case "$from_later " in
+        *" $package "*) names="$names $package/$suite $(companion_of "$package")/$suite" ;;
         *) names="$names $package" ;;
         esac
     done
