@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/finding.h"
+#include "base/ip.h"
 #include "base/secret.h"
 
 // Text from a configuration file with its place.
@@ -270,6 +271,21 @@ struct config_traffic { // BackendTrafficPolicy as it holds for one rule, defaul
     struct config_lookup lookup;
 };
 
+// How the address of a client behind other proxies is found (clientIPDetection).
+struct config_origin {
+    enum { ORIGIN_CONNECTION, ORIGIN_HOPS, ORIGIN_RANGES, ORIGIN_FIELD } kind;
+    uint32_t hops;           // ORIGIN_HOPS: entries of x-forwarded-for from the right
+    struct ip_range *ranges; // ORIGIN_RANGES: of trusted proxies
+    size_t range_count;
+    struct slice field; // ORIGIN_FIELD: its name
+    bool is_required;   // 403 without an address in it
+};
+
+enum config_proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_OPTIONAL, PROXY_PROTOCOL_REQUIRED };
+enum config_underscores { UNDERSCORES_ALLOWED, UNDERSCORES_DROPPED, UNDERSCORES_REFUSED };
+// What becomes of a client's x-forwarded-client-cert.
+enum config_client_cert { CLIENT_CERT_DROPPED, CLIENT_CERT_FORWARDED_OVER_MTLS, CLIENT_CERT_FORWARDED };
+
 struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 fills in what is not set
     size_t json_body_bytes;
     size_t multipart_body_bytes;
@@ -289,6 +305,14 @@ struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 
     int64_t tls_handshake_ms;   // ClientHello and handshake
     int64_t tcp_idle_ms;        // of connections that are passed on; 0: none
     uint32_t max_connections;   // 0: none
+    uint32_t max_requests;      // of a connection; 0: no limit
+    int64_t max_age_ms;         // of a connection; 0: no limit
+    struct config_origin origin;
+    enum config_proxy_protocol proxy_protocol; // the same on all listeners of a port
+    enum config_underscores underscores;
+    enum config_client_cert client_cert;
+    bool is_id_replaced;       // a client's x-request-id is
+    bool refuses_slash_escape; // a path with an encoded slash or backslash is a 400
     bool is_keep_alive_off;
 };
 

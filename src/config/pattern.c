@@ -1,6 +1,8 @@
 // One function a form; the table below has them with their words.
 #include "config/pattern.h"
 
+#include "base/ip.h"
+
 static bool is_lower_alnum(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -118,63 +120,25 @@ static bool is_url_target(struct slice s)
 
 static bool is_ipv4(struct slice s)
 {
-    int parts = 0;
-    if (s.len == 0 || s.ptr[s.len - 1] == '.')
-        return false;
-    for (; s.ptr; parts++) {
-        uint64_t value;
-        struct slice part = slice_split(&s, '.');
-        if (part.len > 3 || (part.len > 1 && part.ptr[0] == '0') || !slice_to_u64(part, 255, &value))
-            return false;
-    }
-    return parts == 4;
-}
-
-static bool is_hex_group(struct slice s)
-{
-    if (s.len == 0 || s.len > 4)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = ascii_lower(s.ptr[i]);
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-    }
-    return true;
-}
-
-// Counts the 16-bit groups of one side of "::"; an IPv4 address at the end counts as two. -1: malformed.
-static int count_groups(struct slice s)
-{
-    int groups = 0;
-    if (s.len == 0)
-        return 0;
-    if (s.ptr[s.len - 1] == ':')
-        return -1;
-    while (s.ptr) {
-        struct slice part = slice_split(&s, ':');
-        if (!s.ptr && is_ipv4(part))
-            groups += 2;
-        else if (is_hex_group(part))
-            groups++;
-        else
-            return -1;
-    }
-    return groups;
+    struct ip ip;
+    return slice_find(s, ':') == SLICE_NOT_FOUND && ip_parse(s, &ip);
 }
 
 static bool is_ipv6(struct slice s)
 {
-    size_t gap = slice_find_slice(s, SLICE("::"));
-    if (gap == SLICE_NOT_FOUND)
-        return count_groups(s) == 8;
-    int before = count_groups(slice_sub(s, 0, gap));
-    int after = count_groups(slice_from(s, gap + 2));
-    return before >= 0 && after >= 0 && before + after <= 7;
+    struct ip ip;
+    return slice_find(s, ':') != SLICE_NOT_FOUND && ip_parse(s, &ip);
 }
 
 static bool is_ip(struct slice s)
 {
     return is_ipv4(s) || is_ipv6(s);
+}
+
+static bool is_ip_range(struct slice s)
+{
+    struct ip_range range;
+    return ip_range_parse(s, &range);
 }
 
 static bool is_host_port(struct slice s)
@@ -223,6 +187,7 @@ static const struct {
     [PATTERN_URL_PART] = {is_url_part, SLICE_INIT("part of a path: slashes, letters, digits and what RFC 3986 allows")},
     [PATTERN_URL_TARGET] = {is_url_target, SLICE_INIT("a path of a URL, perhaps with a query")},
     [PATTERN_IP] = {is_ip, SLICE_INIT("an IPv4 or IPv6 address")},
+    [PATTERN_IP_RANGE] = {is_ip_range, SLICE_INIT("a range of addresses, such as 10.0.0.0/8 or 2001:db8::/32")},
     [PATTERN_HOST_PORT] = {is_host_port, SLICE_INIT("host:port")},
     [PATTERN_TLS_NAME] = {is_tls_name, SLICE_INIT("one name of OpenSSL, of letters, digits, - _ + .")},
 };

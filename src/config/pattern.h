@@ -24,6 +24,7 @@ enum pattern {
     PATTERN_HEADER_NAME,   // RFC 9110 token, 1..256
     PATTERN_MUTATED_NAME,  // the same, or one that begins with ':'
     PATTERN_IP,            // IPv4 or IPv6 address
+    PATTERN_IP_RANGE,      // of them: address, slash, number of bits
     PATTERN_HOST_PORT,     // name or address, colon, port
     PATTERN_TLS_NAME,      // of a cipher suite, group or signature algorithm: one name, no list
     PATTERN_COUNT

@@ -74,6 +74,21 @@ static const struct resource *client_policy(struct resolver *resolver, const str
 #define NO_TLS_WORDS                                                                                                   \
     "clientValidation does not hold on listener \"" SLICE_FMT "\", where Weir ends no TLS: use protocol HTTPS"
 
+// A PROXY header comes before anything tells which listener of a port is meant.
+static void check_proxy_protocol(struct resolver *resolver, const struct config_listener *listener)
+{
+    for (size_t i = 0; i < listener->id; i++) {
+        const struct config_listener *other = &resolver->config->listeners[i];
+        if (other->port != listener->port || other->client.proxy_protocol == listener->client.proxy_protocol)
+            continue;
+        finding_error(resolver->findings, listener->mark,
+                      "listener \"" SLICE_FMT "\" and listener \"" SLICE_FMT
+                      "\" share the port %u, but not what their ClientTrafficPolicies say of the PROXY protocol",
+                      SLICE_ARG(listener->name), SLICE_ARG(other->name), listener->port);
+        return;
+    }
+}
+
 // Who asks for certificates of clients must not believe that they are asked for where there is no TLS of Weir's.
 static void check_validation(struct resolver *resolver, const struct resource *gateway,
                              const struct config_listener *listener, const struct resource *policy)
@@ -105,7 +120,7 @@ static void add_listener(struct resolver *resolver, const struct resource *gatew
         .mark = node_mark(node_get(node, SLICE("name"))),
         .hostname = node_get_text(node, SLICE("hostname")),
         .port = (uint16_t)node_get_i64(node, SLICE("port"), 0),
-        .client = resolve_client(policy),
+        .client = resolve_client(resolver, policy),
     };
     if (slice_eq(node_get_text(node, SLICE("protocol")), SLICE("HTTPS"))) {
         listener->protocol = LISTENER_HTTPS;
@@ -117,6 +132,7 @@ static void add_listener(struct resolver *resolver, const struct resource *gatew
     if (proxy)
         resolve_logs(resolver, proxy, listener);
     check_port(resolver, listener);
+    check_proxy_protocol(resolver, listener);
 }
 
 void resolve_gateways(struct resolver *resolver)

@@ -68,7 +68,7 @@ void resolve_gateways(struct resolver *resolver);
 // The access logs that an EnvoyProxy asks for.
 void resolve_logs(struct resolver *resolver, const struct resource *proxy, struct config_listener *listener);
 // NULL policy: S11's defaults.
-struct config_client resolve_client(const struct resource *policy);
+struct config_client resolve_client(struct resolver *resolver, const struct resource *policy);
 struct config_traffic resolve_traffic(struct resolver *resolver, const struct resource *policy);
 
 // One config_backend for each AIServiceBackend.

@@ -1,5 +1,5 @@
-// BackendTrafficPolicy and ClientTrafficPolicy: retries, time limits, health, limits. What a policy leaves out has the
-// defaults of S11, or within a block those of Envoy Gateway (config-model.md 2.4).
+// BackendTrafficPolicy: retries, time limits, health, limits. What a policy leaves out has the defaults of S11, or within a
+// block those of Envoy Gateway (config-model.md 2.4).
 #include "config/resolve_parts.h"
 
 // ---- retries --------------------------------------------------------------------------------------------------
@@ -151,53 +151,5 @@ struct config_traffic resolve_traffic(struct resolver *resolver, const struct re
         .max_requests_per_connection = breaker(limits, SLICE("maxRequestsPerConnection"), 0),
         .lookup = resolve_lookup(node_get(spec, SLICE("dns"))),
         .lb = read_lb(node_get_text(node_get(spec, SLICE("loadBalancer")), SLICE("type"))),
-    };
-}
-
-// ---- ClientTrafficPolicy --------------------------------------------------------------------------------------
-
-#define MIB ((size_t)1 << 20)
-
-// S11's limit, or the policy's silence within a request where that is shorter.
-static int64_t within_idle(const struct node *http, int64_t limit_ms)
-{
-    int64_t idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 0);
-    return idle_ms > 0 && idle_ms < limit_ms ? idle_ms : limit_ms;
-}
-
-// What flow control can count with (RFC 9113 section 6.9.1); less than the protocol's own default gains nothing.
-static uint32_t window_bytes(const struct node *http2, struct slice name, uint64_t absent)
-{
-    uint64_t bytes = node_get_bytes(http2, name, absent);
-    return bytes < 65535 ? 65535 : bytes > INT32_MAX ? INT32_MAX : (uint32_t)bytes;
-}
-
-struct config_client resolve_client(const struct resource *policy)
-{
-    const struct node *spec = policy ? policy->spec : NULL;
-    const struct node *connection = node_get(spec, SLICE("connection"));
-    const struct node *http = node_path(spec, SLICE("timeout.http"));
-    const struct node *http2 = node_get(spec, SLICE("http2"));
-    // One limit for every body, as in Envoy Gateway; without it multipart bodies may be larger.
-    return (struct config_client){
-        .json_body_bytes = node_get_bytes(connection, SLICE("bufferLimit"), 50 * MIB),
-        .multipart_body_bytes = node_get_bytes(connection, SLICE("bufferLimit"), 256 * MIB),
-        .header_bytes =
-            node_get_bytes(node_get(spec, SLICE("headers")), SLICE("maxRequestHeaderLimit"), (uint64_t)60 << 10),
-        .header_count = 100,
-        .target_bytes = (size_t)8 << 10,
-        .head_timeout_ms = node_get_ms(http, SLICE("requestHeadersReceivedTimeout"), 10000),
-        .body_idle_timeout_ms = within_idle(http, 30000),
-        .keep_alive_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 75000),
-        .h2_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 300000),
-        .h2_streams = (uint32_t)node_get_i64(http2, SLICE("maxConcurrentStreams"), 100),
-        .h2_stream_window = window_bytes(http2, SLICE("initialStreamWindowSize"), 65536),
-        .h2_connection_window = window_bytes(http2, SLICE("initialConnectionWindowSize"), MIB),
-        .stream_idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 300000),
-        .send_timeout_ms = within_idle(http, 60000),
-        .request_timeout_ms = node_get_ms(http, SLICE("requestReceivedTimeout"), 0),
-        .tcp_idle_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("idleTimeout"), 3600000),
-        .tls_handshake_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("tlsHandshakeTimeout"), 10000),
-        .max_connections = (uint32_t)node_get_i64(node_get(connection, SLICE("connectionLimit")), SLICE("value"), 0),
     };
 }

@@ -143,6 +143,8 @@ static void put_request(const struct exchange *x, struct record *record)
     record->protocol = protocol_name(x->version);
     record->downstream_local_address = x->client.local_address;
     record->downstream_remote_address = x->client.remote_address;
+    record->downstream_direct_remote_address =
+        x->client.direct_address.len ? x->client.direct_address : x->peer_address;
     record->requested_server_name = x->client.server_name;
     record->generation = x->snapshot->generation;
     record->request = &x->fields;

@@ -38,6 +38,8 @@ static bool is_forwarded(const struct exchange *x, const struct attempt *a, size
     case FIELD_REQUEST_ID:
     case FIELD_FORWARDED_FOR:
     case FIELD_FORWARDED_PROTO:
+    case FIELD_FORWARDED:
+    case FIELD_CLIENT_CERT:
         break;
     }
     return true;

@@ -22,10 +22,13 @@ struct attempt;
 
 // What the host knows of the client and lends to the exchange at open.
 struct exchange_client {
-    struct slice remote_address; // with port
+    struct slice remote_address; // with port: of the connection, or what a PROXY header said of it
+    struct slice direct_address; // of the connection itself, likewise; empty: the same
     struct slice local_address;
     struct slice server_name; // SNI, may be empty
     bool is_tls;
+    bool is_verified;    // the client showed a certificate, and it was good
+    bool is_origin_told; // remote_address is the client's own already: the host has looked behind other proxies
     int64_t now_us;
     int64_t unix_us; // wall clock
     uint64_t random; // fresh 64 random bits: weights, request id

@@ -2,7 +2,7 @@
 // off (S2), request id and forwarding fields set.
 #include "exchange/life.h"
 
-#define FIELDS_ADDED 8 // at most: request id, forwarded-for and -proto, the lifted ones
+#define FIELDS_ADDED 8 // at most: request id, what origin_forward adds, the lifted ones
 
 static enum field_class class_if(struct slice name, struct slice other, enum field_class class)
 {
@@ -43,6 +43,8 @@ static enum field_class class_of_x(struct slice name)
         return class_if(name, SLICE("x-forwarded-proto"), FIELD_FORWARDED_PROTO);
     case 21:
         return class_if(name, SLICE("x-envoy-original-path"), FIELD_DROPPED);
+    case 23:
+        return begins_like(name, SLICE("x-forwarded-client-cert")) ? FIELD_CLIENT_CERT : FIELD_PLAIN;
     default:
         return FIELD_PLAIN;
     }
@@ -93,6 +95,8 @@ static enum field_class class_of(struct slice name)
         return class_of_a(name);
     case 'e':
         return class_if(name, SLICE("expect"), FIELD_EXPECT);
+    case 'f':
+        return class_if(name, SLICE("forwarded"), FIELD_FORWARDED);
     case 'p':
         if (slice_eq_nocase(name, SLICE("proxy-authorization"))) // meant for us, never for the backend
             return FIELD_HOP;
@@ -137,7 +141,8 @@ struct slice head_take_slice(char **at, struct slice s)
 static size_t head_bytes(const struct request_head *head, const struct exchange_client *client)
 {
     size_t bytes = head->method.len + head->target.len + head->authority.len + head->scheme.len +
-                   client->remote_address.len + client->local_address.len + client->server_name.len;
+                   client->remote_address.len + client->direct_address.len + client->local_address.len +
+                   client->server_name.len;
     for (size_t i = 0; i < head->fields.count; i++)
         bytes += head->fields.items[i].name.len + head->fields.items[i].value.len;
     return bytes;
@@ -146,6 +151,7 @@ static size_t head_bytes(const struct request_head *head, const struct exchange_
 static void take_client(struct exchange *x, char **at)
 {
     x->client.remote_address = head_take_slice(at, x->client.remote_address);
+    x->client.direct_address = head_take_slice(at, x->client.direct_address);
     x->client.local_address = head_take_slice(at, x->client.local_address);
     x->client.server_name = head_take_slice(at, x->client.server_name);
 }
@@ -164,9 +170,27 @@ static bool is_request_id(struct slice id)
     return id.len <= 128 && http_is_token(id);
 }
 
+// Who says to have seen a client's certificate is believed only where the configuration says so.
+static bool is_client_cert_taken(const struct exchange *x)
+{
+    enum config_client_cert mode = x->listener->config->client.client_cert;
+    return mode == CLIENT_CERT_FORWARDED || (mode == CLIENT_CERT_FORWARDED_OVER_MTLS && x->client.is_verified);
+}
+
+// A name with an underscore, where the configuration does not want such. False: the field is left out.
+static bool admit_underscore(struct exchange *x, struct slice name)
+{
+    enum config_underscores wanted = x->listener->config->client.underscores;
+    if (wanted == UNDERSCORES_ALLOWED || slice_find(name, '_') == SLICE_NOT_FOUND)
+        return true;
+    x->has_underscore = wanted == UNDERSCORES_REFUSED;
+    return false;
+}
+
 // One field into its place. False without memory.
 static bool sort_field(struct exchange *x, enum field_class class, struct slice name, struct slice value)
 {
+    const struct config_client *limits = &x->listener->config->client;
     switch (class) {
     case FIELD_DROPPED:
         return true;
@@ -177,12 +201,20 @@ static bool sort_field(struct exchange *x, enum field_class class, struct slice 
         x->pin_header = value;
         return true;
     case FIELD_REQUEST_ID:
-        if (x->request_id.len || !is_request_id(value))
+        if (x->request_id.len || limits->is_id_replaced || !is_request_id(value))
             return true;
         x->request_id = value;
         break;
     case FIELD_FORWARDED_PROTO:
+        x->forwarded_proto = x->forwarded_proto_count++ ? SLICE("") : value;
         return true;
+    case FIELD_CLIENT_CERT:
+        if (!is_client_cert_taken(x))
+            return true;
+        break;
+    case FIELD_FORWARDED:
+        x->forwarded = x->fields.count;
+        break;
     case FIELD_FORWARDED_FOR:
         x->forwarded_for = x->fields.count;
         break;
@@ -249,27 +281,6 @@ static bool make_request_id(struct exchange *x)
     return head_add(x, FIELD_REQUEST_ID, SLICE("x-request-id"), x->request_id);
 }
 
-static bool add_forwarded_for(struct exchange *x)
-{
-    struct slice ip = http_host(x->client.remote_address);
-    if (ip.len > 2 && ip.ptr[0] == '[')
-        ip = slice_sub(ip, 1, ip.len - 2);
-    if (!ip.len)
-        return true;
-    if (x->forwarded_for == SLICE_NOT_FOUND)
-        return head_add(x, FIELD_FORWARDED_FOR, SLICE("x-forwarded-for"), ip);
-    struct slice *value = &x->fields.items[x->forwarded_for].value;
-    *value = arena_join(&x->arena, (struct slice[]){*value, value->len ? SLICE(", ") : SLICE(""), ip}, 3);
-    return value->ptr;
-}
-
-static bool add_own_fields(struct exchange *x)
-{
-    return (x->request_id.len || make_request_id(x)) && add_forwarded_for(x) &&
-           head_add(x, FIELD_FORWARDED_PROTO, SLICE("x-forwarded-proto"),
-                    x->client.is_tls ? SLICE("https") : SLICE("http"));
-}
-
 bool head_take(struct exchange *x, const struct request_head *head)
 {
     size_t cap = head->fields.count + FIELDS_ADDED;
@@ -279,7 +290,7 @@ bool head_take(struct exchange *x, const struct request_head *head)
     if (!at || !x->fields.items || !x->classes)
         return false;
     x->fields.cap = cap;
-    x->forwarded_for = SLICE_NOT_FOUND;
+    x->forwarded_for = x->forwarded = SLICE_NOT_FOUND;
     take_client(x, &at);
     x->method = head_take_slice(&at, head->method);
     x->target = head_take_slice(&at, head->target);
@@ -292,10 +303,10 @@ bool head_take(struct exchange *x, const struct request_head *head)
         enum field_class class = class_of(name);
         if (class == FIELD_PLAIN && x->snapshot->override_count && is_override(x, name))
             class = FIELD_OVERRIDE;
-        if (!sort_field(x, class, name, value))
+        if (admit_underscore(x, name) && !sort_field(x, class, name, value))
             return false;
     }
     if (x->has_connection)
         drop_connection_named(x);
-    return add_own_fields(x);
+    return origin_find(x) && (x->request_id.len || make_request_id(x)) && origin_forward(x);
 }

@@ -30,6 +30,8 @@ enum field_class {
     FIELD_REQUEST_ID,
     FIELD_FORWARDED_FOR,
     FIELD_FORWARDED_PROTO,
+    FIELD_FORWARDED, // RFC 7239
+    FIELD_CLIENT_CERT,
     FIELD_PIN,
 };
 
@@ -75,8 +77,15 @@ struct exchange {
     bool is_expect_unknown;  // an expectation other than 100-continue
     struct slice pin_header; // NULL pointer: none
     uint32_t pin_count;
-    size_t forwarded_for; // index, SLICE_NOT_FOUND when absent
-    bool has_connection;  // a Connection field may name more fields to drop
+    size_t forwarded_for;         // index of the last, SLICE_NOT_FOUND when absent
+    size_t forwarded;             // likewise
+    struct slice forwarded_proto; // as the client sent it, empty when it did not, or twice
+    uint32_t forwarded_proto_count;
+    struct slice peer_address; // of who sent the request to us: the client, or the last proxy before us
+    bool is_peer_trusted;      // by clientIPDetection: what it says of the client holds
+    bool is_origin_unknown;    // by clientIPDetection: the request is refused
+    bool has_underscore;       // some name has one, which the configuration refuses
+    bool has_connection;       // a Connection field may name more fields to drop
 
     // The body.
     const struct endpoint *endpoint; // NULL: a plain route's request
@@ -171,6 +180,12 @@ struct slice head_take_slice(char **at, struct slice s);
 bool head_add(struct exchange *x, enum field_class class, struct slice name, struct slice value);
 // Whether a comma list of tokens names this one (any case), as Connection does.
 bool list_names(struct slice list, struct slice token);
+
+// Finds the client behind other proxies (clientIPDetection) and makes its address the exchange's. False without memory.
+bool origin_find(struct exchange *x);
+// Adds what Weir knows of the client to x-forwarded-for, x-forwarded-proto and, where that came, forwarded. False without
+// memory.
+bool origin_forward(struct exchange *x);
 
 // ---- lifting --------------------------------------------------------------------------------------------------
 

@@ -107,8 +107,14 @@ enum step step_admit(struct exchange *x)
     x->mode = BODY_HELD;
     if (x->is_expect_unknown)
         return reply_error(x, ERROR_EXPECTATION, SLICE(""));
+    if (x->has_underscore)
+        return reply_error(x, ERROR_HEADER_UNDERSCORE, SLICE(""));
+    if (x->is_origin_unknown)
+        return reply_error(x, ERROR_ORIGIN_UNKNOWN, SLICE(""));
     if (!http_is_target(x->target))
         return reply_error(x, ERROR_PATH_MALFORMED, SLICE(""));
+    if (limits->refuses_slash_escape && http_has_slash_escape(http_path(x->target)))
+        return reply_error(x, ERROR_PATH_MALFORMED, SLICE("The path has an encoded slash or backslash."));
     if (http_has_dot_segment(http_path(x->target)))
         return reply_error(x, ERROR_PATH_UNSAFE, SLICE(""));
     if (slice_eq(x->method, SLICE("TRACE"))) // a backend would tell the credential that we add

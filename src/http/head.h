@@ -68,6 +68,8 @@ bool http_is_hop_by_hop(struct slice name);
 // Whether some segment of the path is "." or "..", also where it is percent-encoded, stands between backslashes or has
 // parameters (";") behind it: what another server may take for a step to another folder (RFC 3986 section 5.2.4).
 bool http_has_dot_segment(struct slice path);
+// Whether the path has a slash or a backslash in percent-encoded form.
+bool http_has_slash_escape(struct slice path);
 // An origin-form target as we are willing to pass it: in its path only what RFC 3986 section 3.3 allows, escapes whole
 // and not of control bytes; in its query any visible ASCII byte but '#'.
 bool http_is_target(struct slice target);

@@ -74,3 +74,12 @@ bool http_has_dot_segment(struct slice path)
     }
     return is_dots_only && (dots == 1 || dots == 2);
 }
+
+bool http_has_slash_escape(struct slice path)
+{
+    for (size_t i = 0; i + 2 < path.len; i++)
+        if (path.ptr[i] == '%' && (slice_eq_nocase(slice_sub(path, i + 1, 2), SLICE("2f")) ||
+                                   slice_eq_nocase(slice_sub(path, i + 1, 2), SLICE("5c"))))
+            return true;
+    return false;
+}

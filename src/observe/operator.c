@@ -37,6 +37,7 @@ TEXT_FUNCTION(upstream_local_address, upstream_local_address)
 TEXT_FUNCTION(transport_failure, transport_failure)
 TEXT_FUNCTION(local_address, downstream_local_address)
 TEXT_FUNCTION(remote_address, downstream_remote_address)
+TEXT_FUNCTION(direct_address, downstream_direct_remote_address)
 TEXT_FUNCTION(requested_server_name, requested_server_name)
 TEXT_FUNCTION(route_name, route_name)
 TEXT_FUNCTION(termination_details, termination_details)
@@ -72,6 +73,11 @@ static struct slice without_port(struct slice address)
 FUNCTION(local_address_without_port)
 {
     set_text(value, without_port(record->downstream_local_address));
+}
+
+FUNCTION(direct_address_without_port)
+{
+    set_text(value, without_port(record->downstream_direct_remote_address));
 }
 
 FUNCTION(remote_address_without_port)

@@ -39,8 +39,9 @@ struct record {
     struct slice upstream_host;       // "1.2.3.4:443" of the last attempt
     struct slice upstream_cluster;    // "httproute/ns/name/rule/i"
     struct slice upstream_local_address;
-    struct slice downstream_local_address;  // with port
-    struct slice downstream_remote_address; // with port
+    struct slice downstream_local_address;         // with port
+    struct slice downstream_remote_address;        // with port; of the client, behind whatever proxies
+    struct slice downstream_direct_remote_address; // of the connection
     struct slice requested_server_name;
     struct slice route_name; // "httproute/ns/name/rule/i/match/j/host"
     uint32_t attempts;

@@ -95,6 +95,7 @@ static struct exchange_client client_of(const struct stream *stream, struct slic
         .local_address = attribute(stream, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
         .server_name = attribute(stream, ENVOY_ATTRIBUTE_SERVER_NAME),
         .is_tls = slice_eq(scheme, SLICE("https")),
+        .is_origin_told = true,
         .now_us = now_us(),
         .unix_us = clock_us(CLOCK_REALTIME),
         .random = random_u64(),

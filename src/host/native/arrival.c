@@ -1,14 +1,17 @@
-// Handshakes of clients. Nothing is known of a client yet: little is kept for it, and not for long.
+// What comes before HTTP: PROXY headers and handshakes. Nothing is known of a client yet: little is kept for it, and not
+// for long.
 #include "host/native/arrival.h"
 
 #include "host/native/client.h"
 #include "host/native/client_hello.h"
 #include "host/native/passthrough.h"
+#include "host/native/proxy_header.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 enum arrival_state {
+    ARRIVAL_PROXY, // its PROXY header is read
     ARRIVAL_HELLO,
     ARRIVAL_HANDSHAKE,
     ARRIVAL_LINGER, // was told why it ends
@@ -22,8 +25,8 @@ struct arrival {
     struct list node; // in worker.arrivals
     struct deadline deadline;
     enum arrival_state state;
-    struct net_address peer;
-    struct buf hello;
+    struct arrival_ends ends;
+    struct buf bytes; // read and not used yet
     struct tls_session *tls;
     size_t lingered_bytes;
 };
@@ -52,7 +55,7 @@ static void leave(struct arrival *arrival)
     arrival->state = ARRIVAL_CLOSED;
     list_remove(&arrival->node);
     deadline_clear(&arrival->worker->deadlines, &arrival->deadline);
-    buf_fini(&arrival->hello);
+    buf_fini(&arrival->bytes);
 }
 
 static void end(struct arrival *arrival, uint64_t *counter)
@@ -72,7 +75,7 @@ static void linger(struct arrival *arrival, uint64_t *counter)
     counter_add(counter, 1);
     tls_session_free(arrival->tls);
     arrival->tls = NULL;
-    buf_fini(&arrival->hello);
+    buf_fini(&arrival->bytes);
     shutdown(arrival->io.fd, SHUT_WR);
     arrival->state = ARRIVAL_LINGER;
     worker_deadline(arrival->worker, &arrival->deadline, loop_now_us() + LINGER_US);
@@ -105,8 +108,12 @@ void arrival_end_all(struct worker *worker)
 static void on_deadline(struct deadline *deadline, int64_t now_us)
 {
     struct arrival *arrival = LIST_OWNER(deadline, struct arrival, deadline);
+    struct counters *counters = &arrival->worker->counters;
     (void)now_us;
-    end(arrival, arrival->state == ARRIVAL_LINGER ? NULL : &arrival->worker->counters.tls_timeouts);
+    if (arrival->state == ARRIVAL_LINGER)
+        end(arrival, NULL);
+    else
+        end(arrival, arrival->state == ARRIVAL_PROXY ? &counters->proxy_failures : &counters->tls_timeouts);
 }
 
 // ---- the handshake ------------------------------------------------------------------------------------------------
@@ -121,7 +128,7 @@ static void hand_on(struct arrival *arrival)
     counter_add(&worker->counters.tls_resumptions, tls_is_resumed(arrival->tls));
     leave(arrival);
     loop_io_release(&arrival->io, on_closed);
-    client_begin(arrival->listener, &transport, &arrival->peer);
+    client_begin(arrival->listener, &transport, &arrival->ends, slice_make("", 0));
 }
 
 static void shake(struct arrival *arrival)
@@ -150,11 +157,11 @@ static void shake(struct arrival *arrival)
 static void pass_on(struct arrival *arrival, const struct config_listener *listener, struct slice server_name)
 {
     int fd = arrival->io.fd;
-    struct buf hello = arrival->hello;
-    arrival->hello = (struct buf){.ptr = NULL};
+    struct buf hello = arrival->bytes;
+    arrival->bytes = (struct buf){.ptr = NULL};
     leave(arrival);
     loop_io_release(&arrival->io, on_closed);
-    passthrough_begin(arrival->listener, fd, listener, server_name, &hello);
+    passthrough_begin(arrival->listener, fd, &arrival->ends, listener, server_name, &hello);
 }
 
 static void choose(struct arrival *arrival, struct slice server_name)
@@ -172,7 +179,7 @@ static void choose(struct arrival *arrival, struct slice server_name)
         return;
     }
     arrival->tls =
-        tls_session_accept(generation->servers[listener->id], arrival->io.fd, buf_slice(&arrival->hello), server_name);
+        tls_session_accept(generation->servers[listener->id], arrival->io.fd, buf_slice(&arrival->bytes), server_name);
     arrival->state = ARRIVAL_HANDSHAKE;
     if (arrival->tls)
         shake(arrival);
@@ -195,32 +202,18 @@ static void tell_plain(struct arrival *arrival)
     linger(arrival, &arrival->worker->counters.tls_failures);
 }
 
-static void read_hello(struct arrival *arrival)
+static void look_at_hello(struct arrival *arrival)
 {
     struct client_hello hello;
     struct counters *counters = &arrival->worker->counters;
-    struct buf *bytes = &arrival->hello;
-    if (bytes->len == bytes->cap && !buf_reserve(bytes, bytes->cap ? 1 : 2048)) {
-        refuse(arrival, ALERT_DECODE_ERROR, &counters->tls_failures);
-        return;
-    }
-    ssize_t got =
-        net_read(arrival->io.fd, arrival->hello.ptr + arrival->hello.len, arrival->hello.cap - arrival->hello.len);
-    if (got == NET_AGAIN)
-        return;
-    if (got <= 0) {
-        end(arrival, arrival->hello.len ? &counters->tls_failures : NULL);
-        return;
-    }
-    arrival->hello.len += (size_t)got;
-    switch (client_hello_read(buf_slice(&arrival->hello), arrival->worker->read_bytes, &hello)) {
+    switch (client_hello_read(buf_slice(&arrival->bytes), arrival->worker->read_bytes, &hello)) {
     case HELLO_MORE:
         return;
     case HELLO_READY:
         choose(arrival, hello.server_name);
         return;
     case HELLO_MALFORMED:
-        if (is_plain_http(buf_slice(&arrival->hello)))
+        if (is_plain_http(buf_slice(&arrival->bytes)))
             tell_plain(arrival);
         else
             refuse(arrival, ALERT_DECODE_ERROR, &counters->tls_failures);
@@ -231,17 +224,113 @@ static void read_hello(struct arrival *arrival)
     }
 }
 
+// ---- the PROXY header ---------------------------------------------------------------------------------------------
+
+// No TLS: goes on as one that speaks HTTP, with what came behind the header.
+static void hand_on_plain(struct arrival *arrival)
+{
+    struct transport transport = {.fd = arrival->io.fd};
+    struct buf bytes = arrival->bytes;
+    arrival->bytes = (struct buf){.ptr = NULL};
+    leave(arrival);
+    loop_io_release(&arrival->io, on_closed);
+    client_begin(arrival->listener, &transport, &arrival->ends, buf_slice(&bytes));
+    buf_fini(&bytes);
+}
+
+static void adopt(struct arrival *arrival, const struct proxy_header *header)
+{
+    counter_add(&arrival->worker->counters.proxy_headers, 1);
+    buf_drop_front(&arrival->bytes, header->len);
+    if (!header->has_addresses)
+        return;
+    arrival->ends.peer = net_of_ip(&header->source.ip, header->source.port);
+    arrival->ends.local = net_of_ip(&header->destination.ip, header->destination.port);
+    arrival->ends.is_told = true;
+}
+
+// False while the header is not whole, and when the connection ends for it.
+static bool take_proxy_header(struct arrival *arrival)
+{
+    const struct worker *worker = arrival->worker;
+    struct counters *counters = &arrival->worker->counters;
+    struct proxy_header header;
+    switch (proxy_header_read(buf_slice(&arrival->bytes), &header)) {
+    case PROXY_MORE:
+        return false;
+    case PROXY_READY:
+        adopt(arrival, &header);
+        return true;
+    case PROXY_ABSENT:
+        if (generation_proxy_protocol(worker->generation, arrival->listener->port->number) == PROXY_PROTOCOL_REQUIRED)
+            break;
+        counter_add(&counters->proxy_absent, 1);
+        return true;
+    case PROXY_MALFORMED:
+        break;
+    }
+    end(arrival, &counters->proxy_failures);
+    return false;
+}
+
+static void look(struct arrival *arrival)
+{
+    if (arrival->state == ARRIVAL_PROXY) {
+        if (!take_proxy_header(arrival))
+            return;
+        if (!generation_has_tls(arrival->worker->generation, arrival->listener->port->number)) {
+            hand_on_plain(arrival);
+            return;
+        }
+        arrival->state = ARRIVAL_HELLO;
+    }
+    if (arrival->bytes.len)
+        look_at_hello(arrival);
+}
+
+// ---- the socket ---------------------------------------------------------------------------------------------------
+
+static void read_bytes(struct arrival *arrival)
+{
+    struct counters *counters = &arrival->worker->counters;
+    uint64_t *failures = arrival->state == ARRIVAL_PROXY ? &counters->proxy_failures : &counters->tls_failures;
+    struct buf *bytes = &arrival->bytes;
+    if (bytes->len == bytes->cap && !buf_reserve(bytes, bytes->cap ? 1 : 2048)) {
+        refuse(arrival, ALERT_DECODE_ERROR, failures);
+        return;
+    }
+    ssize_t got = net_read(arrival->io.fd, bytes->ptr + bytes->len, bytes->cap - bytes->len);
+    if (got == NET_AGAIN)
+        return;
+    if (got <= 0) {
+        end(arrival, bytes->len ? failures : NULL);
+        return;
+    }
+    bytes->len += (size_t)got;
+    look(arrival);
+}
+
 static void on_event(struct loop_io *io, unsigned events)
 {
     struct arrival *arrival = (struct arrival *)(void *)io;
-    if (arrival->state == ARRIVAL_HELLO)
-        read_hello(arrival);
+    if (arrival->state == ARRIVAL_PROXY || arrival->state == ARRIVAL_HELLO)
+        read_bytes(arrival);
     else if (arrival->state == ARRIVAL_HANDSHAKE)
         shake(arrival);
     else if (arrival->state == ARRIVAL_LINGER)
         read_lingering(arrival);
     if ((events & LOOP_ERROR) && arrival->state != ARRIVAL_CLOSED) // the watch has ended
         end(arrival, arrival->state == ARRIVAL_LINGER ? NULL : &arrival->worker->counters.tls_failures);
+}
+
+// Which listener it will be is not known yet: the times of the port's first one hold, and for all that comes before HTTP.
+static int64_t time_us(const struct listener *listener)
+{
+    const struct generation *generation = listener->worker->generation;
+    const struct config_listener *first = generation_first_listener(generation, listener->port->number);
+    if (!first)
+        return 0;
+    return 1000 * (first->protocol == LISTENER_HTTP ? first->client.head_timeout_ms : first->client.tls_handshake_ms);
 }
 
 void arrival_begin(struct listener *listener, int fd, const struct net_address *peer)
@@ -253,15 +342,15 @@ void arrival_begin(struct listener *listener, int fd, const struct net_address *
         close(fd);
         return;
     }
+    bool has_header = generation_proxy_protocol(worker->generation, listener->port->number) != PROXY_PROTOCOL_OFF;
     arrival->worker = worker;
     arrival->listener = listener;
-    arrival->peer = *peer;
-    buf_init(&arrival->hello, CLIENT_HELLO_BYTES);
+    arrival->state = has_header ? ARRIVAL_PROXY : ARRIVAL_HELLO;
+    arrival->ends = (struct arrival_ends){.direct = *peer, .peer = *peer};
+    buf_init(&arrival->bytes, CLIENT_HELLO_BYTES + (has_header ? PROXY_HEADER_MAX : 0));
     deadline_init(&arrival->deadline, on_deadline);
     list_append(&worker->arrivals, &arrival->node);
     worker_connection_opened(worker, listener);
-    // Which listener it will be is not known yet: the time of the port's first one holds.
-    const struct config_listener *first = generation_first_listener(worker->generation, listener->port->number);
-    worker_deadline(worker, &arrival->deadline, loop_now_us() + (first ? first->client.tls_handshake_ms * 1000 : 0));
+    worker_deadline(worker, &arrival->deadline, loop_now_us() + time_us(listener));
     loop_io_want(&arrival->io, LOOP_READ);
 }

@@ -74,12 +74,40 @@ bool client_refresh(struct client *client)
     return true;
 }
 
-void client_begin(struct listener *listener, const struct transport *take_transport, const struct net_address *peer)
+static void note_ends(struct client *client, const struct arrival_ends *ends)
+{
+    struct net_address local = ends->local;
+    if (local.len == 0)
+        net_local_address(client->transport.fd, &local);
+    client->peer_text_len = (uint8_t)net_write_address(&ends->peer, client->peer_text);
+    client->local_text_len = (uint8_t)net_write_address(&local, client->local_text);
+    if (ends->is_told)
+        client->direct_text_len = (uint8_t)net_write_address(&ends->direct, client->direct_text);
+}
+
+// Goes on as the protocol that is known, or to be found out.
+static void begin_protocol(struct client *client, struct slice early)
+{
+    if (!client_refresh(client)) {
+        client_close(client);
+        return;
+    }
+    if (client->transport.tls && slice_eq(tls_protocol(client->transport.tls), SLICE("h2")))
+        client_begin_h2(client);
+    if (client->state == CLIENT_CLOSED)
+        return;
+    client_want_events(client);
+    client_arm(client);
+    if (early.len)
+        client_take(client, (char *)(uintptr_t)early.ptr, early.len);
+}
+
+void client_begin(struct listener *listener, const struct transport *take_transport, const struct arrival_ends *ends,
+                  struct slice early)
 {
     struct worker *worker = listener->worker;
     struct client *client = calloc(1, sizeof *client);
     struct transport transport = *take_transport;
-    struct net_address local;
     if (!client || !loop_io_init(&worker->loop, &client->io, transport.fd, on_event)) {
         free(client);
         close(transport.fd);
@@ -91,32 +119,22 @@ void client_begin(struct listener *listener, const struct transport *take_transp
     client->worker = worker;
     client->listener = listener;
     client->transport = transport;
-    client->peer_text_len = (uint8_t)net_write_address(peer, client->peer_text);
-    net_local_address(transport.fd, &local);
-    client->local_text_len = (uint8_t)net_write_address(&local, client->local_text);
+    note_ends(client, ends);
     buf_init(&client->held, CLIENT_HELD_BYTES + WORKER_READ_BYTES);
     buf_init(&client->unsent, CLIENT_UNSENT_CEILING);
     deadline_init(&client->deadline, on_deadline);
     list_append(&worker->clients, &client->node);
-    client->since_us = loop_now_us();
+    client->since_us = client->accepted_us = loop_now_us();
     client->may_be_h2 = !client->transport.tls;
-    if (!client_refresh(client)) {
-        client_close(client);
-        return;
-    }
-    if (client->transport.tls && slice_eq(tls_protocol(client->transport.tls), SLICE("h2")))
-        client_begin_h2(client);
-    if (client->state == CLIENT_CLOSED)
-        return;
-    client_want_events(client);
-    client_arm(client);
+    begin_protocol(client, early);
 }
 
 void client_accept(struct listener *listener, int fd, const struct net_address *peer)
 {
     struct transport transport = {.fd = fd};
+    struct arrival_ends ends = {.direct = *peer, .peer = *peer};
     worker_connection_opened(listener->worker, listener);
-    client_begin(listener, &transport, peer);
+    client_begin(listener, &transport, &ends, slice_make("", 0));
 }
 
 void client_retire(struct client *client)
@@ -301,12 +319,17 @@ static int64_t request_deadline_us(const struct client *client)
                                                   : DEADLINE_NONE;
 }
 
+int64_t client_age_deadline_us(const struct client *client)
+{
+    return client->limits->max_age_ms > 0 ? client->accepted_us + client->limits->max_age_ms * 1000 : DEADLINE_NONE;
+}
+
 static int64_t receive_deadline_us(const struct client *client)
 {
     const struct config_client *limits = client->limits;
     switch (client->state) {
     case CLIENT_IDLE:
-        return client->since_us + limits->keep_alive_idle_ms * 1000;
+        return earlier(client->since_us + limits->keep_alive_idle_ms * 1000, client_age_deadline_us(client));
     case CLIENT_HEAD:
         return earlier(client->since_us + limits->head_timeout_ms * 1000, request_deadline_us(client));
     case CLIENT_BODY:
@@ -345,7 +368,7 @@ static void on_receive_timeout(struct client *client)
     if (client->state == CLIENT_BODY && client->stream)
         stream_fail(client->stream, ERROR_REQUEST_TIMEOUT);
     else if (client->state == CLIENT_HEAD)
-        client_refuse(client, ERROR_REQUEST_TIMEOUT);
+        client_refuse(client, NULL, ERROR_REQUEST_TIMEOUT);
     else
         client_close(client);
 }

@@ -3,6 +3,7 @@
 #ifndef WEIR_HOST_NATIVE_CLIENT_H
 #define WEIR_HOST_NATIVE_CLIENT_H
 
+#include "host/native/arrival.h"
 #include "host/native/h1_write.h"
 #include "host/native/h2.h"
 #include "host/native/stream.h"
@@ -50,26 +51,33 @@ struct client {
     bool is_cut;             // the last answer ended before its end: no close_notify follows it
     bool is_upstream_paused; // the unsent rest went over the high mark
     int64_t since_us;        // of the state: idle since, head began, last progress of the body, linger began
+    int64_t accepted_us;
     int64_t request_since_us;
     int64_t send_since_us;  // last progress of sending, while there is something unsent
+    uint32_t request_count;
     uint32_t body_progress; // bytes since since_us: at CLIENT_BODY_STEP that is moved on
     uint32_t send_progress; // the same of send_since_us and CLIENT_SEND_STEP
     uint64_t lingered_bytes;
     int64_t answer_left;                // bytes of a content-length answer still owed; -1: not counted
     const struct config_client *limits; // of the generation that the present request began with
     struct h1_reader reader;
-    struct buf held;   // bytes read and not used yet: a part of a head, or requests to come
-    size_t held_fed;   // of them already shown to the reader
-    struct buf unsent; // bytes of an answer that the socket didn't take
-    uint8_t peer_text_len;
+    struct buf held;       // bytes read and not used yet: a part of a head, or requests to come
+    size_t held_fed;       // of them already shown to the reader
+    struct buf unsent;     // bytes of an answer that the socket didn't take
+    uint8_t peer_text_len; // as a PROXY header said, if there was one
+    uint8_t local_text_len;
+    uint8_t direct_text_len; // of the connection itself; 0: the same as the peer's
     char peer_text[NET_ADDRESS_TEXT_MAX];
     char local_text[NET_ADDRESS_TEXT_MAX];
-    uint8_t local_text_len;
+    char direct_text[NET_ADDRESS_TEXT_MAX];
 };
 
 void client_accept(struct listener *listener, int fd, const struct net_address *peer);
-// The same for a connection that is counted already, with its handshake done. Takes the transport, also on failure.
-void client_begin(struct listener *listener, const struct transport *take_transport, const struct net_address *peer);
+// The same for a connection that is counted already, with its PROXY header read and its handshake done, as its listener
+// asks for. `early`: bytes that were read behind these, in memory that may be written to. Takes the transport, also on
+// failure.
+void client_begin(struct listener *listener, const struct transport *take_transport, const struct arrival_ends *ends,
+                  struct slice early);
 // Ends the connection at once.
 void client_close(struct client *client);
 // A newer configuration came: takes its limits. False when the client's port is served no more.
@@ -96,6 +104,8 @@ static inline size_t client_unsent_bytes(const struct client *client)
 // Among the listeners of this port the one whose host name fits best; NULL: *ret_error is for the client.
 const struct config_listener *client_listener(const struct client *client, struct slice authority,
                                               enum error_code *ret_error);
+// When it is so old that it should end; DEADLINE_NONE: never.
+int64_t client_age_deadline_us(const struct client *client);
 // The session has read or written: ends the connection if the session is over.
 void client_h2_moved(struct client *client);
 void client_h2_arm(struct client *client);

@@ -21,8 +21,8 @@ void client_arm(struct client *client);
 void client_take(struct client *client, char *bytes, size_t len);
 // Works through `bytes`, which are `held` or have just been read; keeps what is left.
 void client_process(struct client *client, char *bytes, size_t len);
-// Answers a request for which there is no exchange; the connection ends with that.
-void client_refuse(struct client *client, enum error_code error);
+// Answers a request for which there is no exchange; the connection ends with that. `head` NULL: it could not be read.
+void client_refuse(struct client *client, const struct request_head *head, enum error_code error);
 
 // ---- answers (client_answer.c) ------------------------------------------------------------------------------------
 

@@ -1,13 +1,20 @@
 // Requests of HTTP/1.1, one after another on a connection: heads, bodies, and what comes behind them too early.
 #include "host/native/client_parts.h"
+
+#include "host/native/access_log.h"
 #include "host/native/refusal.h"
 
 // ---- refusing before there is an exchange -------------------------------------------------------------------------
 
-void client_refuse(struct client *client, enum error_code error)
+void client_refuse(struct client *client, const struct request_head *head, enum error_code error)
 {
     struct refusal refusal = {0};
+    struct refused refused = {client, head, &refusal.head, 0, client->request_since_us, HTTP_1_1, error};
     refusal_make(&refusal, client->worker, error);
+    refused.answer_bytes = refusal.body.len;
+    if (head)
+        refused.version = head->version;
+    access_log_refused(&refused);
     client->is_keep_alive = false;
     client->is_head_request = false;
     client->state = CLIENT_BODY; // nothing of what follows is read as a request
@@ -16,6 +23,15 @@ void client_refuse(struct client *client, enum error_code error)
         client_close(client);
     else
         client_finish(client, false);
+}
+
+// Another protocol, which is not answered.
+static void leave_unanswered(struct client *client)
+{
+    struct refused refused = {client, NULL, NULL, 0, client->request_since_us, HTTP_1_1, client->reader.error};
+    counter_add(&client->worker->counters.refused_heads, 1);
+    access_log_refused(&refused);
+    client_close(client);
 }
 
 // ---- reading ------------------------------------------------------------------------------------------------------
@@ -36,21 +52,30 @@ const struct config_listener *client_listener(const struct client *client, struc
     return listener;
 }
 
+// Whether a limit of the connection ends it with this request.
+static bool is_last_request(struct client *client)
+{
+    const struct config_client *limits = client->limits;
+    client->request_count++;
+    return (limits->max_requests && client->request_count >= limits->max_requests) ||
+           (limits->max_age_ms && loop_now_us() >= client->accepted_us + limits->max_age_ms * 1000);
+}
+
 static void open_stream(struct client *client, const struct h1_request *request, enum error_code error)
 {
     enum exchange_want want;
     enum error_code why;
     const struct config_listener *listener = client_listener(client, request->head.authority, &why);
     if (!listener) {
-        client_refuse(client, why);
+        client_refuse(client, &request->head, why);
         return;
     }
     client->limits = &listener->client;
-    if (client->limits->is_keep_alive_off)
+    if (client->limits->is_keep_alive_off || is_last_request(client))
         client->is_keep_alive = false;
     client->stream = stream_open(client, &client->front, listener->id, request, &want);
     if (!client->stream) {
-        client_refuse(client, ERROR_OVERLOADED);
+        client_refuse(client, &request->head, ERROR_OVERLOADED);
         return;
     }
     if (error != ERROR_NONE)
@@ -143,11 +168,11 @@ static size_t take_head(struct client *client, const char *bytes, size_t len)
     }
     client->held_fed = 0;
     if (!client->has_spoken && is_no_http(slice_make(bytes, len)))
-        client_close(client);
+        leave_unanswered(client);
     else if (is_told_by_exchange(client->reader.error))
         begin_stream(client, &request, client->reader.error);
     else
-        client_refuse(client, client->reader.error);
+        client_refuse(client, NULL, client->reader.error);
     return len;
 }
 

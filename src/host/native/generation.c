@@ -223,6 +223,12 @@ bool generation_has_tls(const struct generation *generation, uint16_t port)
     return listener && listener->protocol != LISTENER_HTTP;
 }
 
+enum config_proxy_protocol generation_proxy_protocol(const struct generation *generation, uint16_t port)
+{
+    const struct config_listener *listener = generation_first_listener(generation, port);
+    return listener ? listener->client.proxy_protocol : PROXY_PROTOCOL_OFF;
+}
+
 void generation_unref(struct generation *generation)
 {
     if (!generation || __atomic_sub_fetch(&generation->references, 1, __ATOMIC_ACQ_REL) > 0)

@@ -43,6 +43,9 @@ const struct config_listener *generation_first_listener(const struct generation 
 // Whether connections to the port begin with TLS; all listeners of a port agree on that.
 bool generation_has_tls(const struct generation *generation, uint16_t port);
 
+// Whether connections to the port begin with a PROXY header; all listeners of a port agree on that, too.
+enum config_proxy_protocol generation_proxy_protocol(const struct generation *generation, uint16_t port);
+
 // Adds one if that does not go beyond `limit` (0: no limit).
 bool load_take(uint32_t *load, uint32_t limit);
 void load_give(uint32_t *load);

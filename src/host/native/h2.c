@@ -1,6 +1,7 @@
 // HTTP/2 sessions of clients: nghttp2's callbacks, floods, flushing, draining.
 #include "host/native/h2.h"
 
+#include "host/native/access_log.h"
 #include "host/native/client.h"
 #include "host/native/worker.h"
 
@@ -223,6 +224,21 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+// What nghttp2 itself finds wrong with a head it answers with a reset: no exchange tells of it.
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *context)
+{
+    struct h2 *h2 = context;
+    (void)session;
+    (void)error;
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST ||
+        h2->head_stream != frame->hd.stream_id)
+        return 0;
+    h2->head_stream = 0;
+    counter_add(&h2->worker->counters.refused_heads, 1);
+    access_log_refused(&(struct refused){h2->client, NULL, NULL, 0, h2->head_since_us, HTTP_2, ERROR_MALFORMED_HEAD});
+    return 0;
+}
+
 static int take_request(struct h2 *h2, const nghttp2_frame *frame)
 {
     struct h1_request request;
@@ -235,7 +251,9 @@ static int take_request(struct h2 *h2, const nghttp2_frame *frame)
     if (!h2_stream_open(h2, frame->hd.stream_id, &request, is_end, error))
         return NGHTTP2_ERR_NOMEM;
     h2_head_trim(&h2->head);
-    if (h2->limits.is_keep_alive_off)
+    h2->client->request_count++;
+    if (h2->limits.is_keep_alive_off ||
+        (h2->limits.max_requests && h2->client->request_count >= h2->limits.max_requests))
         h2_drain(h2);
     return 0;
 }
@@ -507,7 +525,7 @@ int64_t h2_deadline_us(const struct h2 *h2)
         return earlier(at_us, h2->going_us);
     if (h2->drain == H2_SERVING && h2->stream_count == 0)
         at_us = earlier(at_us, h2->idle_since_us + idle_us(h2));
-    return at_us;
+    return h2->drain == H2_SERVING ? earlier(at_us, client_age_deadline_us(h2->client)) : at_us;
 }
 
 void h2_time(struct h2 *h2, int64_t now_us)
@@ -523,7 +541,8 @@ void h2_time(struct h2 *h2, int64_t now_us)
         nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2->session),
                               NGHTTP2_NO_ERROR, NULL, 0);
         h2_schedule(h2);
-    } else if (h2->drain == H2_SERVING && h2->stream_count == 0 && now_us >= h2->idle_since_us + idle_us(h2)) {
+    } else if (h2->drain == H2_SERVING && (now_us >= client_age_deadline_us(h2->client) ||
+                                           (h2->stream_count == 0 && now_us >= h2->idle_since_us + idle_us(h2)))) {
         h2_drain(h2);
     }
 }
@@ -536,6 +555,7 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);

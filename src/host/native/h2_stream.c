@@ -1,6 +1,7 @@
 // One HTTP/2 stream of a client: the front between nghttp2 and a stream's exchange.
 #include "host/native/h2.h"
 
+#include "host/native/access_log.h"
 #include "host/native/client.h"
 #include "host/native/refusal.h"
 #include "host/native/worker.h"
@@ -48,14 +49,18 @@ static struct h2_stream *new_stream(struct h2 *h2, int32_t id)
     return stream;
 }
 
-static void refuse(struct h2_stream *stream, enum error_code error)
+// `head` NULL: it could not be read.
+static void refuse(struct h2_stream *stream, const struct request_head *head, enum error_code error)
 {
     struct refusal refusal = {0};
-    refusal_make(&refusal, stream->h2->worker, error);
+    struct h2 *h2 = stream->h2;
+    refusal_make(&refusal, h2->worker, error);
+    access_log_refused(
+        &(struct refused){h2->client, head, &refusal.head, refusal.body.len, h2->head_since_us, HTTP_2, error});
     if (front_head(&stream->front, &refusal.head, true, (int64_t)refusal.body.len))
         front_send(&stream->front, &refusal.body, 1, true);
     else
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
     arm(stream);
 }
 
@@ -66,12 +71,12 @@ static void open_exchange(struct h2_stream *stream, const struct h1_request *req
     enum error_code why;
     const struct config_listener *listener = client_listener(client, request->head.authority, &why);
     if (!listener) {
-        refuse(stream, why);
+        refuse(stream, &request->head, why);
         return;
     }
     stream->stream = stream_open(client, &stream->front, listener->id, request, &want);
     if (!stream->stream) {
-        refuse(stream, ERROR_OVERLOADED);
+        refuse(stream, &request->head, ERROR_OVERLOADED);
         return;
     }
     if (error != ERROR_NONE)
@@ -89,7 +94,7 @@ bool h2_stream_open(struct h2 *h2, int32_t id, const struct h1_request *request,
     counter_add(&h2->worker->counters.requests, 1);
     stream->is_request_read = is_end;
     if (error != ERROR_NONE && error != ERROR_EXPECTATION) {
-        refuse(stream, error);
+        refuse(stream, NULL, error);
         return true;
     }
     stream->is_end_given = request->content_length == 0;

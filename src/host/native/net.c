@@ -36,6 +36,22 @@ bool net_parse_ip(struct slice text, uint16_t port, struct net_address *ret_addr
     return true;
 }
 
+struct net_address net_of_ip(const struct ip *ip, uint16_t port)
+{
+    struct net_address address = {.len = sizeof address.at.v4};
+    if (ip->is_v4) {
+        address.at.v4.sin_family = AF_INET;
+        address.at.v4.sin_port = htons(port);
+        memcpy(&address.at.v4.sin_addr, ip->bytes, 4);
+        return address;
+    }
+    address.len = sizeof address.at.v6;
+    address.at.v6.sin6_family = AF_INET6;
+    address.at.v6.sin6_port = htons(port);
+    memcpy(&address.at.v6.sin6_addr, ip->bytes, 16);
+    return address;
+}
+
 static size_t write_v4(const void *bytes, uint16_t port, char *text)
 {
     const unsigned char *at = bytes;

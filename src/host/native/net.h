@@ -2,7 +2,7 @@
 #ifndef WEIR_HOST_NATIVE_NET_H
 #define WEIR_HOST_NATIVE_NET_H
 
-#include "base/slice.h"
+#include "base/ip.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -21,6 +21,7 @@ struct net_address {
 
 // Of an IP literal (IPv6 with or without brackets). False when it is none.
 bool net_parse_ip(struct slice text, uint16_t port, struct net_address *ret_address);
+struct net_address net_of_ip(const struct ip *ip, uint16_t port);
 // "1.2.3.4:80" or "[::1]:80"; an IPv4 address inside IPv6 is written as IPv4. Gives the length; 0 for other families.
 size_t net_write_address(const struct net_address *address, char text[NET_ADDRESS_TEXT_MAX]);
 // A listening socket that shares its port (SO_REUSEPORT); -1 with errno set. `is_any`: IPv6 address that takes IPv4 too.

@@ -2,6 +2,7 @@
 #include "host/native/passthrough.h"
 
 #include "config/hostname.h"
+#include "host/native/access_log.h"
 #include "host/native/connector.h"
 
 #include <stdlib.h>
@@ -20,6 +21,24 @@ struct splice_end {
     bool is_open;  // there is a socket
     bool is_ended; // it sends no more
     bool is_shut;  // nothing more is sent to it
+};
+
+// What the access log tells of a connection, when it is over: the configuration that it began with is gone by then.
+struct splice_story {
+    int64_t begun_us;
+    uint64_t bytes[2]; // that the client and the backend sent
+    struct slice flags;
+    struct slice failure;     // why no backend was reached
+    struct slice termination; // why the connection was ended by us
+    uint32_t attempts;
+    struct net_address peer;
+    struct net_address direct;
+    struct net_address local;
+    struct net_address backend;
+    struct net_address own;   // our end towards the backend
+    struct slice server_name; // both in `names`
+    struct slice cluster;
+    struct buf names;
 };
 
 struct splice {
@@ -41,10 +60,64 @@ struct splice {
     bool is_connected;
     bool is_closed;
     unsigned open_count; // sockets that the loop still has
+    struct splice_story story;
 };
 
 static void on_event(struct loop_io *io, unsigned events);
 static void try_endpoint(struct splice *splice);
+
+// ---- the access log -----------------------------------------------------------------------------------------------
+
+static struct slice write_address(const struct net_address *address, char *text)
+{
+    return slice_make(text, address->len ? net_write_address(address, text) : 0);
+}
+
+// One line when the connection is over, with what Envoy's TCP proxy would put in it: no request, status 0.
+static void write_log(const struct splice *splice)
+{
+    static const struct fields none;
+    struct worker *worker = splice->worker;
+    const struct splice_story *story = &splice->story;
+    const struct config_listener *listener =
+        generation_find_name(worker->generation, splice->listener->port->number, story->server_name);
+    char texts[5][NET_ADDRESS_TEXT_MAX];
+    if (!listener || !worker->pools)
+        return;
+    struct record record = {
+        .duration_us = loop_now_us() - story->begun_us,
+        .upstream_time_us = -1,
+        .request = &none,
+        .flags = story->flags.len ? story->flags : SLICE("-"),
+        .termination_details = story->termination,
+        .transport_failure = story->failure,
+        .bytes_received = story->bytes[CLIENT],
+        .bytes_sent = story->bytes[BACKEND],
+        .upstream_host = write_address(&story->backend, texts[0]),
+        .upstream_local_address = write_address(&story->own, texts[1]),
+        .upstream_cluster = story->cluster,
+        .downstream_remote_address = write_address(&story->peer, texts[2]),
+        .downstream_direct_remote_address = write_address(&story->direct, texts[3]),
+        .downstream_local_address = write_address(&story->local, texts[4]),
+        .requested_server_name = story->server_name,
+        .attempts = story->attempts,
+        .generation = snapshot_generation(worker->generation->snapshot),
+    };
+    record.start_unix_us = loop_unix_us() - record.duration_us;
+    access_log_write(worker, worker->pools, listener->id, &record);
+}
+
+static bool keep_names(struct splice_story *story, const struct config_route *route, struct slice server_name)
+{
+    struct buf *names = &story->names;
+    buf_init(names, 4096);
+    if (!buf_append(names, server_name) || (route && !buf_printf(names, "tlsroute/" SLICE_FMT "/" SLICE_FMT "/rule/-1",
+                                                                 SLICE_ARG(route->namespace_), SLICE_ARG(route->name))))
+        return false;
+    story->server_name = slice_sub(buf_slice(names), 0, server_name.len);
+    story->cluster = slice_from(buf_slice(names), server_name.len);
+    return true;
+}
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
@@ -52,6 +125,7 @@ static void free_splice(struct splice *splice)
 {
     for (int i = 0; i < 2; i++)
         buf_fini(&splice->ends[i].unsent);
+    buf_fini(&splice->story.names);
     free(splice);
 }
 
@@ -67,6 +141,7 @@ static void end(struct splice *splice)
     if (splice->is_closed)
         return;
     splice->is_closed = true;
+    write_log(splice);
     connector_cancel(splice->connector);
     splice->connector = NULL;
     deadline_clear(&splice->worker->deadlines, &splice->deadline);
@@ -81,13 +156,18 @@ static void end(struct splice *splice)
 
 void passthrough_end_all(struct worker *worker)
 {
-    while (!list_is_empty(&worker->splices))
-        end(LIST_OWNER(worker->splices.next, struct splice, node));
+    while (!list_is_empty(&worker->splices)) {
+        struct splice *splice = LIST_OWNER(worker->splices.next, struct splice, node);
+        splice->story.termination = SLICE("draining");
+        end(splice);
+    }
 }
 
 // No backend: the client is told in the words of TLS (internal_error), since it has heard nothing yet.
-static void fail(struct splice *splice)
+static void fail(struct splice *splice, enum error_code error, struct slice why)
 {
+    splice->story.flags = error_info(error)->flags;
+    splice->story.failure = why;
     static const char alert[] = {21, 3, 3, 0, 2, 2, 80};
     struct iovec part = {(void *)(uintptr_t)alert, sizeof alert};
     counter_add(&splice->worker->counters.splice_failures, 1);
@@ -125,7 +205,9 @@ static void count_bytes(struct splice_end *from, size_t len)
 {
     struct splice *splice = from->splice;
     struct counters *counters = &splice->worker->counters;
-    counter_add(from == &splice->ends[CLIENT] ? &counters->splice_bytes_in : &counters->splice_bytes_out, len);
+    bool is_client = from == &splice->ends[CLIENT];
+    counter_add(is_client ? &counters->splice_bytes_in : &counters->splice_bytes_out, len);
+    splice->story.bytes[is_client ? CLIENT : BACKEND] += len;
     splice->active_us = loop_now_us();
 }
 
@@ -198,12 +280,14 @@ static void move(struct splice_end *side, unsigned events)
 static void on_deadline(struct deadline *deadline, int64_t now_us)
 {
     struct splice *splice = LIST_OWNER(deadline, struct splice, deadline);
-    if (!splice->is_connected)
-        fail(splice);
-    else if (splice->active_us + splice->idle_us <= now_us)
+    if (!splice->is_connected) {
+        fail(splice, ERROR_CONNECT_TIMEOUT, SLICE("connect timeout"));
+    } else if (splice->active_us + splice->idle_us <= now_us) {
+        splice->story.termination = SLICE("tcp_session_idle_timeout");
         end(splice);
-    else
+    } else {
         worker_deadline(splice->worker, &splice->deadline, splice->active_us + splice->idle_us);
+    }
 }
 
 // ---- the backend --------------------------------------------------------------------------------------------------
@@ -213,6 +297,7 @@ static void become_connected(struct splice *splice)
     struct worker *worker = splice->worker;
     counter_add(&worker->counters.splices, 1);
     splice->is_connected = true;
+    net_local_address(splice->ends[BACKEND].io.fd, &splice->story.own);
     generation_unref(splice->generation);
     splice->generation = NULL;
     splice->active_us = loop_now_us();
@@ -225,10 +310,10 @@ static void become_connected(struct splice *splice)
 }
 
 // The endpoint does not answer: the next one, within the same time.
-static void endpoint_failed(struct splice *splice)
+static void endpoint_failed(struct splice *splice, enum error_code error, struct slice why)
 {
     if (splice->turns_left == 0) {
-        fail(splice);
+        fail(splice, error, why);
         return;
     }
     splice->turns_left--;
@@ -241,12 +326,13 @@ static void on_connected(void *context, const struct connector_result *result)
     struct splice *splice = context;
     struct splice_end *backend = &splice->ends[BACKEND];
     splice->connector = NULL;
+    splice->story.backend = result->address;
     if (result->fd < 0) {
-        endpoint_failed(splice);
+        endpoint_failed(splice, result->error, result->why);
     } else if (!loop_io_init(&splice->worker->loop, &backend->io, result->fd, on_event)) {
         close(result->fd);
         backend->io.fd = -1;
-        fail(splice);
+        fail(splice, ERROR_OVERLOADED, SLICE("no memory"));
     } else {
         backend->is_open = true;
         splice->open_count++;
@@ -260,8 +346,9 @@ static void try_endpoint(struct splice *splice)
     const struct connector_target target = {
         .host = endpoint->host, .port = endpoint->port, .lookup = splice->lookup, .memory = &splice->memory};
     splice->connector = connector_start(&splice->worker->loop, splice->worker->dns, &target, on_connected, splice);
+    splice->story.attempts++;
     if (!splice->connector)
-        fail(splice);
+        fail(splice, ERROR_OVERLOADED, SLICE("no memory"));
 }
 
 static void on_event(struct loop_io *io, unsigned events)
@@ -291,18 +378,18 @@ static size_t fit(const struct config_route *route, struct slice name)
     return best;
 }
 
-static const struct config_rule *find_rule(const struct config_listener *listener, struct slice name)
+static const struct config_route *find_route(const struct config_listener *listener, struct slice name)
 {
-    const struct config_rule *rule = NULL;
+    const struct config_route *route = NULL;
     size_t best = 0;
     for (size_t i = 0; i < listener->route_count; i++) {
         size_t rank = fit(listener->routes[i], name);
         if (rank > best && listener->routes[i]->rule_count) { // the first of equals
             best = rank;
-            rule = &listener->routes[i]->rules[0];
+            route = listener->routes[i];
         }
     }
-    return rule;
+    return route;
 }
 
 static bool is_usable(const struct config_backend_ref *ref)
@@ -326,6 +413,16 @@ static const struct config_backend *find_backend(struct worker *worker, const st
         at -= rule->refs[i].weight;
     }
     return NULL;
+}
+
+static void begin_story(struct splice_story *story, const struct arrival_ends *ends, int fd)
+{
+    story->begun_us = loop_now_us();
+    story->peer = ends->peer;
+    story->direct = ends->direct;
+    story->local = ends->local;
+    if (!story->local.len)
+        net_local_address(fd, &story->local);
 }
 
 static struct splice *new_splice(struct listener *listener, int fd, struct buf *take_hello)
@@ -353,17 +450,21 @@ static struct splice *new_splice(struct listener *listener, int fd, struct buf *
     return splice;
 }
 
-void passthrough_begin(struct listener *listener, int take_fd, const struct config_listener *config,
-                       struct slice server_name, struct buf *take_hello)
+void passthrough_begin(struct listener *listener, int take_fd, const struct arrival_ends *ends,
+                       const struct config_listener *config, struct slice server_name, struct buf *take_hello)
 {
     struct worker *worker = listener->worker;
-    const struct config_rule *rule = find_rule(config, server_name);
+    const struct config_route *route = find_route(config, server_name);
+    const struct config_rule *rule = route ? &route->rules[0] : NULL;
     const struct config_backend *backend = find_backend(worker, rule);
     struct splice *splice = new_splice(listener, take_fd, take_hello);
     if (!splice)
         return;
-    if (!backend) {
-        fail(splice);
+    begin_story(&splice->story, ends, take_fd);
+    count_bytes(&splice->ends[CLIENT], splice->ends[BACKEND].unsent.len);
+    if (!keep_names(&splice->story, route, server_name) || !backend) {
+        fail(splice, route ? ERROR_NO_HEALTHY_BACKEND : ERROR_PATH_UNKNOWN,
+             route ? SLICE("no usable backend") : SLICE("no route"));
         return;
     }
     splice->generation = generation_ref(worker->generation);
@@ -373,7 +474,6 @@ void passthrough_begin(struct listener *listener, int take_fd, const struct conf
     splice->lookup = &rule->traffic.lookup;
     splice->turns_left = backend->endpoint_count - 1;
     splice->idle_us = config->client.tcp_idle_ms * 1000;
-    count_bytes(&splice->ends[CLIENT], splice->ends[BACKEND].unsent.len);
     worker_deadline(worker, &splice->deadline, loop_now_us() + rule->traffic.connect_timeout_ms * 1000);
     try_endpoint(splice);
 }

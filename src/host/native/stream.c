@@ -1,8 +1,8 @@
 // The life of one request in this host: what the exchange asks for is carried out, what happens is told to it.
 #include "host/native/stream.h"
 
+#include "host/native/access_log.h"
 #include "host/native/client.h"
-#include "observe/accesslog.h"
 
 #include <stdlib.h>
 
@@ -11,24 +11,6 @@ static void take_connection(struct stream *stream, bool is_fresh);
 static void follow_failure(struct stream *stream, const struct attempt_verdict *verdict);
 
 // ---- the end ------------------------------------------------------------------------------------------------------
-
-static void write_log(struct stream *stream, const struct record *record)
-{
-    const struct config_listener *listener = exchange_listener(stream->exchange);
-    struct snapshot *snapshot = stream->pools->generation->snapshot;
-    struct worker *worker = stream->worker;
-    if (!stream->pools->logs || !stream->pools->logs[listener->id])
-        return;
-    for (size_t i = 0; i < snapshot_log_count(snapshot, listener->id); i++) {
-        const struct accesslog *log = snapshot_log(snapshot, listener->id, i);
-        struct logsink_channel *channel = stream->pools->logs[listener->id][i];
-        buf_reset(&worker->log_line);
-        if (!channel || !accesslog_wants(log, record) || !accesslog_write(log, record, &worker->log_line))
-            continue;
-        logsink_write(channel, buf_slice(&worker->log_line));
-        counter_add(&worker->counters.log_lines, 1);
-    }
-}
 
 static void give_load(struct stream *stream)
 {
@@ -61,7 +43,7 @@ static void end_stream(struct stream *stream, enum exchange_end end)
     const struct record *record =
         exchange_close(stream->exchange, end, loop_now_us(), stream->body_bytes, stream->sent_bytes);
     if (record) {
-        write_log(stream, record);
+        access_log_write(worker, pools, exchange_listener(stream->exchange)->id, record);
         counter_add(&worker->counters.skipped_body_mutations, record->skipped_body_mutations);
         counter_add(&worker->counters.failed_costs, record->failed_costs);
     }
@@ -521,9 +503,11 @@ struct stream *stream_open(struct client *client, struct front *front, size_t li
         return NULL;
     struct exchange_client who = {
         .remote_address = slice_make(client->peer_text, client->peer_text_len),
+        .direct_address = slice_make(client->direct_text, client->direct_text_len),
         .local_address = slice_make(client->local_text, client->local_text_len),
         .server_name = client->transport.tls ? tls_server_name(client->transport.tls) : SLICE(""),
         .is_tls = client->transport.tls != NULL,
+        .is_verified = client->transport.tls && tls_is_peer_verified(client->transport.tls),
         .now_us = loop_now_us(),
         .unix_us = loop_unix_us(),
         .random = worker_random(worker),

@@ -254,6 +254,11 @@ bool tls_is_resumed(const struct tls_session *session)
     return SSL_session_reused(session->ssl) == 1;
 }
 
+bool tls_is_peer_verified(const struct tls_session *session)
+{
+    return SSL_get0_peer_certificate(session->ssl) && SSL_get_verify_result(session->ssl) == X509_V_OK;
+}
+
 bool tls_is_peer_refused(const struct tls_session *session)
 {
     return session->is_refused;

@@ -36,6 +36,8 @@ bool tls_server_is_same(const struct tls_server *a, const struct tls_server *b);
 struct tls_session *tls_session_accept(struct tls_server *server, int fd, struct slice early, struct slice server_name);
 // The handshake failed because the client's certificate is missing or not good.
 bool tls_is_peer_refused(const struct tls_session *session);
+// The client showed a certificate, now or in the session that was taken up, and it was good.
+bool tls_is_peer_verified(const struct tls_session *session);
 // SNI of a client, in lower case, maybe empty; lives as long as the session.
 struct slice tls_server_name(const struct tls_session *session);
 // Agreed on by ALPN; empty: nothing.

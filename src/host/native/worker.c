@@ -220,6 +220,16 @@ static bool is_full(const struct listener *listener)
            (limit && __atomic_load_n(&listener->port->connections, __ATOMIC_RELAXED) >= limit);
 }
 
+static void welcome(struct listener *listener, int take_fd, const struct net_address *peer)
+{
+    const struct generation *generation = listener->worker->generation;
+    if (generation_has_tls(generation, listener->port->number) ||
+        generation_proxy_protocol(generation, listener->port->number) != PROXY_PROTOCOL_OFF)
+        arrival_begin(listener, take_fd, peer);
+    else
+        client_accept(listener, take_fd, peer);
+}
+
 static void accept_some(struct listener *listener, unsigned max)
 {
     for (unsigned i = 0; i < max; i++) {
@@ -233,10 +243,7 @@ static void accept_some(struct listener *listener, unsigned max)
             return;
         }
         if (!is_full(listener)) {
-            if (generation_has_tls(listener->worker->generation, listener->port->number))
-                arrival_begin(listener, fd, &peer);
-            else
-                client_accept(listener, fd, &peer);
+            welcome(listener, fd, &peer);
             continue;
         }
         turn_away(listener, fd);

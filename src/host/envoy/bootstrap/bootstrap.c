@@ -15,6 +15,22 @@ static void check_server_tls(const struct config_server_tls *tls, struct finding
         finding_error(findings, tls->mark, "weir envoy does not write hashes of clients' certificates");
 }
 
+// Heads are the exchange's business in Envoy too; connections, and what Envoy does before the exchange sees it, are not.
+static void check_client(const struct config_client *client, struct mark mark, struct findings *findings)
+{
+    static const char words[] =
+        "weir envoy does not write %s of a ClientTrafficPolicy; leave it out, or set it in Envoy's "
+        "own configuration";
+    if (client->proxy_protocol != PROXY_PROTOCOL_OFF)
+        finding_error(findings, mark, words, "proxyProtocol");
+    if (client->origin.kind != ORIGIN_CONNECTION)
+        finding_error(findings, mark, words, "clientIPDetection");
+    if (client->client_cert != CLIENT_CERT_DROPPED)
+        finding_error(findings, mark, words, "headers.xForwardedClientCert");
+    if (client->max_requests || client->max_age_ms)
+        finding_error(findings, mark, words, "maxRequestsPerConnection and maxConnectionDuration");
+}
+
 static void check_listener(const struct bootstrap *bootstrap, const struct config_listener *listener,
                            struct findings *findings)
 {
@@ -24,6 +40,7 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
         finding_error(findings, listener->mark, "weir envoy does not write TLS listeners that pass through");
     if (listener->protocol == LISTENER_HTTPS)
         check_server_tls(&listener->tls, findings);
+    check_client(&listener->client, listener->mark, findings);
     if (listener->client.is_keep_alive_off || listener->client.max_connections)
         finding_error(findings, listener->mark,
                       "weir envoy does not write connection limits and switched-off keep-alive of a "
