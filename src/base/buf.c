@@ -50,12 +50,21 @@ bool buf_reserve(struct buf *buf, size_t more)
 
 bool buf_append_u64(struct buf *buf, uint64_t value)
 {
-    char digits[20];
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
+        "525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    char digits[20] __attribute__((uninitialized));
     size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
+    for (; value >= 100; value /= 100) {
+        at -= 2;
+        memcpy(digits + at, pairs + value % 100 * 2, 2);
+    }
+    if (value >= 10) {
+        at -= 2;
+        memcpy(digits + at, pairs + value * 2, 2);
+    } else {
+        digits[--at] = (char)('0' + value);
+    }
     return buf_append(buf, slice_make(digits + at, sizeof digits - at));
 }
 
