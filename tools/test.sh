@@ -33,12 +33,14 @@ for part in "$@"; do
         pytest tests/hosts
         step "vectors over sockets, native host, HTTP/2"
         WEIR_HTTP=2 pytest tests/hosts/test_vectors.py
+        step "vectors over sockets, native host, HTTP/2 to backends"
+        WEIR_UPSTREAM_HTTP=2 pytest tests/hosts/test_vectors.py
         step "vectors over sockets, native host with sanitizers"
         tools/build.sh asan
         WEIR=build/asan/weir pytest tests/hosts
         step "HTTP/2, native host with sanitizers"
-        WEIR=build/asan/weir WEIR_HTTP=2 pytest tests/hosts/test_vectors.py
-        WEIR=build/asan/weir pytest tests/e2e/test_h2.py tests/e2e/test_h2spec.py
+        WEIR=build/asan/weir WEIR_HTTP=2 WEIR_UPSTREAM_HTTP=2 pytest tests/hosts/test_vectors.py
+        WEIR=build/asan/weir pytest tests/e2e/test_h2.py tests/e2e/test_h2spec.py tests/e2e/test_upstream_h2.py
         ;;
     envoy)
         step "vectors over sockets, Envoy with the module"

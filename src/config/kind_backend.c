@@ -106,10 +106,10 @@ static const struct field tls_fields[] = {
      .type = FIELD_LIST,
      .item = FIELD_STRING,
      .values = shared_alpn_protocols,
-     .served = shared_alpn_of_backends,
-     .words = "backends are spoken to in HTTP/1.1",
+     .served = shared_served_alpn,
+     .words = "HTTP/1.0 has no name in ALPN here",
      .max = 8,
-     .absent = "http/1.1",
+     .absent = "h2, http/1.1",
      .doc = "Protocols to offer; an empty list: no ALPN."},
     TLS_CHOICE_FIELDS,
     END_OF_FIELDS,
@@ -136,6 +136,10 @@ static void rule_tls(struct check *check, const struct node *tls)
 static const char *const backend_types[] = {"Endpoints", "DynamicResolver", NULL};
 static const char *const served_types[] = {"Endpoints", NULL};
 
+static const char *const app_protocols[] = {"gateway.envoyproxy.io/h2c", "gateway.envoyproxy.io/ws",
+                                            "gateway.envoyproxy.io/wss", NULL};
+static const char *const served_app_protocols[] = {"gateway.envoyproxy.io/h2c", NULL};
+
 static const struct field backend_spec[] = {
     {.name = "type",
      .type = FIELD_STRING,
@@ -155,10 +159,13 @@ static const struct field backend_spec[] = {
      .list_rule = rule_endpoints,
      .doc = "The endpoints: host names, or addresses, not both."},
     {.name = "appProtocols",
-     .type = FIELD_ANY,
-     .support = SUPPORT_REFUSED,
-     .words = "backends are spoken to in HTTP/1.1",
-     .doc = "h2c, ws, wss."},
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .values = app_protocols,
+     .served = served_app_protocols,
+     .words = "WebSockets are not done yet",
+     .absent = "HTTP/1.1 without TLS, and as ALPN tells with it",
+     .doc = "What the backend speaks; h2c: HTTP/2, without asking (with TLS, what ALPN tells comes first)."},
     {.name = "fallback", .type = FIELD_BOOL, .preset = "false", .doc = "Priority 1 where a route says none."},
     {.name = "tls",
      .type = FIELD_OBJECT,

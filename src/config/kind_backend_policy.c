@@ -386,7 +386,11 @@ static const struct field dns_fields[] = {
      .type = FIELD_BOOL,
      .preset = "true",
      .doc = "Whether records are kept for their time to live, 5 s at least and 5 min at most."},
-    {.name = "dnsRefreshRate", .type = FIELD_DURATION, .min = 1, .absent = "30s", .doc = "How long they are kept otherwise."},
+    {.name = "dnsRefreshRate",
+     .type = FIELD_DURATION,
+     .min = 1,
+     .absent = "30s",
+     .doc = "How long they are kept otherwise."},
     END_OF_FIELDS,
 };
 
@@ -397,6 +401,45 @@ static void rule_dns(struct check *check, const struct node *dns)
         check_warn(check, rate,
                    "dnsRefreshRate has no effect while respectDnsTtl is true, its default: set that to false");
 }
+
+// ---- HTTP/2 -------------------------------------------------------------------------------------------------------
+
+static const struct field keepalive_fields[] = {
+    {.name = "interval", .type = FIELD_DURATION, .is_required = true, .min = 1, .doc = "Between two PINGs."},
+    {.name = "timeout",
+     .type = FIELD_DURATION,
+     .min = 1,
+     .absent = "20s",
+     .doc = "How long the answer may take; without one the connection is given up."},
+    IGNORED("intervalJitter", "PINGs go at the interval", "Without effect."),
+    REFUSED("connectionIdleInterval", "PINGs go at the interval, idle or not", "Silence before a PING."),
+    END_OF_FIELDS,
+};
+
+static const struct field backend_http2_fields[] = {
+    {.name = "maxConcurrentStreams",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = INT32_MAX,
+     .absent = "1024",
+     .doc = "Requests at once on a connection; the backend's own limit holds where it is lower."},
+    {.name = "initialStreamWindowSize",
+     .type = FIELD_QUANTITY,
+     .absent = "64Ki",
+     .doc = "Bytes of an answer that a backend may send ahead of its client."},
+    {.name = "initialConnectionWindowSize",
+     .type = FIELD_QUANTITY,
+     .absent = "1Mi",
+     .doc = "The same for a connection as a whole."},
+    {.name = "connectionKeepalive",
+     .type = FIELD_OBJECT,
+     .fields = keepalive_fields,
+     .absent = "none",
+     .doc = "PINGs to find dead connections."},
+    IGNORED("onInvalidMessage", "a malformed answer ends its request, a broken connection the connection",
+            "Without effect."),
+    END_OF_FIELDS,
+};
 
 // ---- the policy ---------------------------------------------------------------------------------------------------
 
@@ -443,12 +486,15 @@ static const struct field backend_policy_spec[] = {
     {.name = "useClientProtocol",
      .type = FIELD_BOOL,
      .support = SUPPORT_REFUSED,
-     .words = "backends are spoken to in HTTP/1.1",
+     .words = "each backend is spoken to in its own protocol: see appProtocols and alpnProtocols of the Backend",
      .harmless = "false",
      .doc = "Protocol of the client."},
     IGNORED("tcpKeepalive", "time limits find dead connections", "TCP keep-alive."),
     IGNORED("connection", "Weir sizes the buffers of its connections itself", "Buffers."),
-    IGNORED("http2", "backends are spoken to in HTTP/1.1", "HTTP/2 settings."),
+    {.name = "http2",
+     .type = FIELD_OBJECT,
+     .fields = backend_http2_fields,
+     .doc = "HTTP/2, where a backend speaks it (appProtocols, ALPN)."},
     IGNORED("routingType", "endpoints are called as the Backend lists them", "Kubernetes routing."),
     END_OF_FIELDS,
 };

@@ -277,7 +277,7 @@ static const struct field client_tls[] = {
      .type = FIELD_LIST,
      .item = FIELD_STRING,
      .values = shared_alpn_protocols,
-     .served = shared_alpn_of_clients,
+     .served = shared_served_alpn,
      .words = "HTTP/1.0 has no name in ALPN here; its clients offer none",
      .max = 8,
      .absent = "h2, http/1.1",
@@ -403,7 +403,7 @@ static const struct field client_policy_spec[] = {
     REFUSED("healthCheck", "the admin port answers /health and /ready", "A path for health checks."),
     IGNORED("tcpKeepalive", "time limits find dead connections", "TCP keep-alive."),
     {.name = "http2", .type = FIELD_OBJECT, .fields = client_http2_fields, .doc = "HTTP/2."},
-    IGNORED("scheme", "backends are spoken to in HTTP/1.1, which has no :scheme", ":scheme."),
+    IGNORED("scheme", ":scheme says whether the backend is spoken to over TLS", ":scheme."),
     END_OF_FIELDS,
 };
 

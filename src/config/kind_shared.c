@@ -43,8 +43,7 @@ void rule_authority_ref(struct check *check, const struct node *ref)
 const char *const shared_tls_versions[] = {"Auto", "1.0", "1.1", "1.2", "1.3", NULL};
 const char *const shared_tls_served_versions[] = {"Auto", "1.2", "1.3", NULL};
 const char *const shared_alpn_protocols[] = {"h2", "http/1.1", "http/1.0", NULL};
-const char *const shared_alpn_of_clients[] = {"h2", "http/1.1", NULL};
-const char *const shared_alpn_of_backends[] = {"http/1.1", NULL};
+const char *const shared_served_alpn[] = {"h2", "http/1.1", NULL};
 
 void rule_tls_choice(struct check *check, const struct node *tls)
 {

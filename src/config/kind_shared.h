@@ -26,7 +26,7 @@
 
 // Versions and algorithms of TLS, the same on both sides (Envoy Gateway's TLSSettings).
 extern const char *const shared_tls_versions[], *const shared_tls_served_versions[], *const shared_alpn_protocols[];
-extern const char *const shared_alpn_of_clients[], *const shared_alpn_of_backends[]; // those that are done
+extern const char *const shared_served_alpn[]; // those that are done
 #define TLS_CHOICE_FIELDS                                                                                              \
     {.name = "minVersion",                                                                                             \
      .type = FIELD_STRING,                                                                                             \

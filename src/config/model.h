@@ -195,6 +195,7 @@ struct config_backend {
     struct config_endpoint *endpoints;
     size_t endpoint_count;
     bool is_fallback; // Backend.spec.fallback
+    bool is_h2c;      // speaks HTTP/2 without being asked (Backend.spec.appProtocols)
     struct config_tls tls;
     const struct config_forward_proxy *proxy; // NULL: called directly
     struct slice
@@ -269,6 +270,11 @@ struct config_traffic { // BackendTrafficPolicy as it holds for one rule, defaul
     uint32_t max_requests_per_connection; // 0: no limit
     enum config_lb lb;
     struct config_lookup lookup;
+    uint32_t h2_streams; // HTTP/2: at once on a connection, if the backend allows as many
+    uint32_t h2_stream_window;
+    uint32_t h2_connection_window;
+    int64_t h2_ping_interval_ms; // 0: none
+    int64_t h2_ping_timeout_ms;
 };
 
 // How the address of a client behind other proxies is found (clientIPDetection).

@@ -127,6 +127,7 @@ static void check_tls_name(struct resolver *resolver, const struct resource *res
 static void read_backend(struct resolver *resolver, const struct resource *resource, struct config_backend *backend)
 {
     read_endpoints(resolver, node_get(resource->spec, SLICE("endpoints")), backend);
+    backend->is_h2c = node_count(node_get(resource->spec, SLICE("appProtocols"))) > 0; // h2c is all that is let through
     backend->is_fallback = node_get_bool(resource->spec, SLICE("fallback"), false);
     backend->tls = resolve_tls(resolver, resource);
     if (backend->tls.is_enabled && !backend->tls.sni.len && backend->endpoint_count)

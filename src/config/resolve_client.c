@@ -10,13 +10,6 @@ static int64_t within_idle(const struct node *http, int64_t limit_ms)
     return idle_ms > 0 && idle_ms < limit_ms ? idle_ms : limit_ms;
 }
 
-// What flow control can count with (RFC 9113 section 6.9.1); less than the protocol's own default gains nothing.
-static uint32_t window_bytes(const struct node *http2, struct slice name, uint64_t absent)
-{
-    uint64_t bytes = node_get_bytes(http2, name, absent);
-    return bytes < 65535 ? 65535 : bytes > INT32_MAX ? INT32_MAX : (uint32_t)bytes;
-}
-
 // ---- who the client is --------------------------------------------------------------------------------------------
 
 static enum config_proxy_protocol read_proxy_protocol(const struct node *spec)
@@ -105,8 +98,8 @@ struct config_client resolve_client(struct resolver *resolver, const struct reso
         .keep_alive_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 75000),
         .h2_idle_ms = node_get_ms(http, SLICE("idleTimeout"), 300000),
         .h2_streams = (uint32_t)node_get_i64(http2, SLICE("maxConcurrentStreams"), 100),
-        .h2_stream_window = window_bytes(http2, SLICE("initialStreamWindowSize"), 65536),
-        .h2_connection_window = window_bytes(http2, SLICE("initialConnectionWindowSize"), MIB),
+        .h2_stream_window = resolve_window(http2, SLICE("initialStreamWindowSize"), 65536),
+        .h2_connection_window = resolve_window(http2, SLICE("initialConnectionWindowSize"), MIB),
         .stream_idle_ms = node_get_ms(http, SLICE("streamIdleTimeout"), 300000),
         .send_timeout_ms = within_idle(http, 60000),
         .request_timeout_ms = node_get_ms(http, SLICE("requestReceivedTimeout"), 0),

@@ -69,6 +69,9 @@ void resolve_gateways(struct resolver *resolver);
 void resolve_logs(struct resolver *resolver, const struct resource *proxy, struct config_listener *listener);
 // NULL policy: S11's defaults.
 struct config_client resolve_client(struct resolver *resolver, const struct resource *policy);
+// A window of HTTP/2, within what flow control can count with (RFC 9113 section 6.9.1); less than the protocol's own
+// default gains nothing.
+uint32_t resolve_window(const struct node *http2, struct slice name, uint64_t absent);
 struct config_traffic resolve_traffic(struct resolver *resolver, const struct resource *policy);
 
 // One config_backend for each AIServiceBackend.

@@ -108,6 +108,23 @@ static void read_models(const struct node *node, const struct resource *resource
     node_to_time(node_get(node, SLICE("modelsCreatedAt")), &rule->models_created_s);
 }
 
+// Checks by HTTP speak HTTP/1.1.
+static void check_checks(const struct rule_reader *reader)
+{
+    const struct config_rule *rule = reader->rule;
+    if (!rule->traffic.active.is_set || rule->traffic.active.type != ACTIVE_HTTP)
+        return;
+    for (size_t i = 0; i < rule->ref_count; i++) {
+        const struct config_backend *backend = rule->refs[i].backend;
+        const struct config_tls_choice *choice = backend ? &backend->tls.choice : NULL;
+        if (backend && (backend->is_h2c || (choice->has_alpn && choice->offers_h2 && !choice->offers_http_1)))
+            finding_error(reader->resolver->findings, rule->mark,
+                          "healthCheck.active by HTTP asks in HTTP/1.1, which backend \"" SLICE_FMT
+                          "\" is not to be spoken to in (appProtocols, alpnProtocols); use type TCP",
+                          SLICE_ARG(backend->name));
+    }
+}
+
 static void read_rule(const struct rule_reader *reader, const struct node *node, const struct resource *of_gateway)
 {
     struct resolver *resolver = reader->resolver;
@@ -122,6 +139,7 @@ static void read_rule(const struct rule_reader *reader, const struct node *node,
     if (reader->route->kind == ROUTE_HTTP)
         rule->filters = resolve_filters(resolver, node_get(node, SLICE("filters")));
     read_refs(reader, node_get(node, SLICE("backendRefs")));
+    check_checks(reader);
 }
 
 void resolve_rules(struct resolver *resolver, const struct resource *resource, const struct resource *gateway_traffic,

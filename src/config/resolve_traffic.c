@@ -130,12 +130,22 @@ static uint32_t breaker(const struct node *node, struct slice name, uint32_t abs
     return (uint32_t)node_get_i64(node, name, absent);
 }
 
+#define MIB ((size_t)1 << 20)
+
+uint32_t resolve_window(const struct node *http2, struct slice name, uint64_t absent)
+{
+    uint64_t bytes = node_get_bytes(http2, name, absent);
+    return bytes < 65535 ? 65535 : bytes > INT32_MAX ? INT32_MAX : (uint32_t)bytes;
+}
+
 struct config_traffic resolve_traffic(struct resolver *resolver, const struct resource *policy)
 {
     const struct node *spec = policy ? policy->spec : NULL;
     const struct node *http = node_path(spec, SLICE("timeout.http"));
     const struct node *health = node_get(spec, SLICE("healthCheck"));
     const struct node *limits = node_get(spec, SLICE("circuitBreaker"));
+    const struct node *http2 = node_get(spec, SLICE("http2"));
+    const struct node *pings = node_get(http2, SLICE("connectionKeepalive"));
     return (struct config_traffic){
         .retry = read_retry(resolver, node_get(spec, SLICE("retry"))),
         .connect_timeout_ms = node_get_ms(node_path(spec, SLICE("timeout.tcp")), SLICE("connectTimeout"), 5000),
@@ -151,5 +161,10 @@ struct config_traffic resolve_traffic(struct resolver *resolver, const struct re
         .max_requests_per_connection = breaker(limits, SLICE("maxRequestsPerConnection"), 0),
         .lookup = resolve_lookup(node_get(spec, SLICE("dns"))),
         .lb = read_lb(node_get_text(node_get(spec, SLICE("loadBalancer")), SLICE("type"))),
+        .h2_streams = (uint32_t)node_get_i64(http2, SLICE("maxConcurrentStreams"), 1024),
+        .h2_stream_window = resolve_window(http2, SLICE("initialStreamWindowSize"), 65536),
+        .h2_connection_window = resolve_window(http2, SLICE("initialConnectionWindowSize"), MIB),
+        .h2_ping_interval_ms = node_get_ms(pings, SLICE("interval"), 0),
+        .h2_ping_timeout_ms = node_get_ms(pings, SLICE("timeout"), 20000),
     };
 }

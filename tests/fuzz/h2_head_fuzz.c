@@ -15,7 +15,7 @@ static struct h1_spans spans;
 static enum error_code run(struct h2_head *head, struct slice text, struct h1_request *request)
 {
     struct h1_limits limits = {2048, 20, 256};
-    h2_head_begin(head, &limits);
+    h2_head_begin(head, &limits, false);
     while (text.ptr) {
         struct slice value = slice_split(&text, '\n');
         struct slice name = slice_split(&value, '\t');

@@ -1,5 +1,5 @@
 """The vectors of tests/vectors over real sockets: `weir run`, or Envoy with the module (--host envoy), between a raw client
-and scripted backends. With WEIR_HTTP=2 the client speaks HTTP/2.
+and scripted backends. With WEIR_HTTP=2 the client speaks HTTP/2, with WEIR_UPSTREAM_HTTP=2 the backends do.
 
 One process serves the cases of a file, until one lets a backend fail: a running Weir remembers that. What sockets can't show is skipped, with its reason: a fixed random number,
 and a backend that refuses one connection and accepts the next.
@@ -15,7 +15,9 @@ import http2
 import vectors
 from envoy import Envoy
 from native import Native
+from upstream import IS_HTTP2 as IS_UPSTREAM_HTTP2
 from upstream import Upstreams
+from upstream_h2 import is_sayable
 
 IS_HTTP2 = os.environ.get("WEIR_HTTP") == "2"
 marks = itertools.count(1)
@@ -143,8 +145,10 @@ def test_vector(path, vector, case, hosts, host_name, request):
         request.node.add_marker(pytest.mark.xfail(reason=why, strict=True))
     if "random" in case:
         pytest.skip("the random numbers of a running Weir are its own")
-    host = hosts(path, vector)
     script = vectors.script_of(case)
+    if IS_UPSTREAM_HTTP2 and not all(is_sayable(answer) for answer in script):
+        pytest.skip("only HTTP/1 can say this")
+    host = hosts(path, vector)
     refused = refused_backends(case, host.config, script)
     if any(answer.get("fault") == "reset" for answer in script):
         host.restart()  # on a pooled connection a reset may just be its age, and is tried again on a new one

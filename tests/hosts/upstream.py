@@ -1,8 +1,14 @@
 """Scripted upstreams: one listening socket for each backend, all in one thread, answering as a case says."""
 import asyncio
+import os
 import socket
 import struct
 import threading
+
+import upstream_h2
+
+# What the scripted backends speak where a test says nothing else.
+IS_HTTP2 = os.environ.get("WEIR_UPSTREAM_HTTP") == "2"
 
 
 class Attempt:
@@ -104,6 +110,8 @@ class Upstreams:
     async def _serve(self, backend, reader, writer):
         self.writers[backend].add(writer)
         try:
+            if IS_HTTP2:
+                await upstream_h2.Connection(self, backend, reader, writer, Attempt).serve()
             while request := await read_request(reader):
                 attempts, over = self.attempts, self.over
                 attempts.append(Attempt(backend, *request))

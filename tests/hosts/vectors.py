@@ -55,9 +55,9 @@ def place(doc):
 
 
 class Moved:
-    """A configuration whose listeners and backends are at ports of this run."""
+    """A configuration whose listeners and backends are at ports of this run; `is_http2`: its backends speak HTTP/2."""
 
-    def __init__(self, docs, open_backend):
+    def __init__(self, docs, open_backend, is_http2=os.environ.get("WEIR_UPSTREAM_HTTP") == "2"):
         self.docs, self.ports, self.listeners = docs, {}, {}
         self.names = {}        # Backend -> every name that a case may call it by
         self.authorities = {}  # authority in the file -> authority here
@@ -66,6 +66,8 @@ class Moved:
                 self._move_listeners(doc)
             elif doc["kind"] == "Backend":
                 self._move_endpoints(doc, open_backend(place(doc)))
+                if is_http2:
+                    doc["spec"]["appProtocols"] = ["gateway.envoyproxy.io/h2c"]
         for doc in docs:
             if doc["kind"] == "AIServiceBackend":
                 ref = doc["spec"]["backendRef"]

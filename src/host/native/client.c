@@ -287,7 +287,7 @@ void client_h2_moved(struct client *client)
     if (client->state != CLIENT_H2)
         return;
     if (h2_is_over(client->h2)) {
-        bool is_broken = client->h2->is_broken;
+        bool is_broken = client->h2->base.is_broken;
         h2_free(client->h2, END_CLIENT_GONE);
         client->h2 = NULL;
         if (is_broken || !client_refresh(client)) {

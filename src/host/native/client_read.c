@@ -134,7 +134,7 @@ static bool take_preface(struct client *client, const char *bytes, size_t len, s
         return true;
     client_begin_h2(client);
     if (client->h2)
-        h2_receive(client->h2, slice_make(bytes, len));
+        h2_session_receive(&client->h2->base, slice_make(bytes, len));
     *ret_used = len;
     return true;
 }
@@ -216,7 +216,7 @@ static size_t step(struct client *client, char *bytes, size_t len)
     case CLIENT_BODY:
         return client->stream ? take_body(client, bytes, len) : len;
     case CLIENT_H2:
-        h2_receive(client->h2, slice_make(bytes, len));
+        h2_session_receive(&client->h2->base, slice_make(bytes, len));
         return len;
     case CLIENT_LINGER:
         client->lingered_bytes += len;

@@ -72,7 +72,7 @@ bool h1_write_response(struct buf *buf, const struct response_head *head, const 
     return put_fields(buf, &head->fields) && put_response_framing(buf, framing) && !buf->has_failed;
 }
 
-static bool method_expects_body(struct slice method)
+bool h1_method_expects_body(struct slice method)
 {
     return slice_eq(method, SLICE("POST")) || slice_eq(method, SLICE("PUT")) || slice_eq(method, SLICE("PATCH"));
 }
@@ -90,7 +90,7 @@ bool h1_write_request(struct buf *buf, struct slice method, struct slice target,
         return false;
     if (body_bytes < 0) {
         buf_append(buf, SLICE("transfer-encoding: chunked\r\n"));
-    } else if (body_bytes > 0 || method_expects_body(method)) {
+    } else if (body_bytes > 0 || h1_method_expects_body(method)) {
         buf_append(buf, SLICE("content-length: "));
         buf_append_i64(buf, body_bytes);
         buf_append(buf, SLICE("\r\n"));

@@ -20,6 +20,8 @@ bool h1_write_response(struct buf *buf, const struct response_head *head, const 
 // body).
 bool h1_write_request(struct buf *buf, struct slice method, struct slice target, struct slice authority,
                       const struct fields *fields, int64_t body_bytes);
+// Whether a request of this method says its length even when it has no body (RFC 9110 section 8.6).
+bool h1_method_expects_body(struct slice method);
 // The line that begins a chunk, into `line` (at least 20 bytes). `len` must not be 0.
 struct slice h1_chunk_line(char *line, size_t len);
 

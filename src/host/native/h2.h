@@ -1,19 +1,13 @@
 // HTTP/2 towards clients (RFC 9113), by nghttp2: one session hangs on a client's connection, which keeps the socket and
 // lends its address texts, limits and time. Each HTTP/2 stream is the front of one `struct stream`.
-//
-// nghttp2's callbacks note what happened and may open and feed streams; whatever ends one waits until no callback is
-// on the stack (h2_settle). Frames are written at the end of the loop's turn, those of all streams together.
 #ifndef WEIR_HOST_NATIVE_H2_H
 #define WEIR_HOST_NATIVE_H2_H
 
 #include "config/model.h"
 #include "host/native/deadline.h"
 #include "host/native/front.h"
-#include "host/native/h2_guard.h"
-#include "host/native/h2_head.h"
+#include "host/native/h2_session.h"
 #include "host/native/stream.h"
-
-#include <nghttp2/nghttp2.h>
 
 #define H2_FINISHED_KEPT 64 // closed streams that are remembered to tell what must not come any more
 
@@ -23,17 +17,13 @@ struct worker;
 enum h2_drain_state { H2_SERVING, H2_NOTICED, H2_GOING };
 
 struct h2 {
+    struct h2_session base; // first, so that it can be found from it
     struct client *client;
-    struct worker *worker;
-    nghttp2_session *session;
-    struct list flush_node;
     struct list streams; // h2_stream.node
     struct list touched; // streams with news for their exchange (h2_stream.touched_node)
     struct list closed;  // streams that nghttp2 has let go of (h2_stream.node)
     struct list owed;    // streams with a window to give back (h2_stream.owed_node)
     struct config_client limits;
-    struct h2_head head;
-    struct h2_guard guard;
     int32_t head_stream;                // whose head is coming; 0: none
     int64_t head_since_us;              // its first byte
     int64_t idle_since_us;              // without streams since
@@ -45,10 +35,7 @@ struct h2 {
     int32_t skipped_end;
     enum h2_drain_state drain;
     uint32_t stream_count;
-    bool has_served;    // a request at least
-    bool is_in_call;    // nghttp2 is on the stack
-    bool is_broken;     // the connection ends without another byte
-    bool is_terminated; // a GOAWAY with an error is on its way; nothing more is read
+    bool has_served; // a request at least
 };
 
 struct h2_stream {
@@ -98,8 +85,6 @@ enum h2_preface h2_preface_in(struct slice bytes);
 struct h2 *h2_new(struct client *client, const struct config_client *limits);
 // Ends all streams and frees the session.
 void h2_free(struct h2 *h2, enum exchange_end end);
-// Bytes from the socket, preface first. The connection may be over afterwards (h2_is_over), but is not closed here.
-void h2_receive(struct h2 *h2, struct slice bytes);
 // What was written before has left: more may come.
 void h2_writable(struct h2 *h2);
 // Nothing more will be read, or is there to be written.
@@ -113,9 +98,6 @@ void h2_time(struct h2 *h2, int64_t now_us);
 
 // ---- between session and streams ----------------------------------------------------------------------------------
 
-void h2_schedule(struct h2 *h2);
-// Writes at once what the socket takes; tells no stream of it.
-void h2_write(struct h2 *h2);
 void h2_touch(struct h2_stream *stream);
 
 // Opens a stream for a head that was read; `error` as h2_head_request said. False: no memory.

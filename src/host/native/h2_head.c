@@ -24,13 +24,14 @@ void h2_head_trim(struct h2_head *head)
     h2_head_init(head);
 }
 
-void h2_head_begin(struct h2_head *head, const struct h1_limits *limits)
+void h2_head_begin(struct h2_head *head, const struct h1_limits *limits, bool is_answer)
 {
     buf_reset(&head->bytes);
     buf_reset(&head->spans);
     head->bytes.has_failed = head->spans.has_failed = false;
     head->limits = *limits;
-    head->method = head->target = head->authority = head->host = (struct h2_span){0};
+    head->method = head->target = head->authority = head->host = head->status = (struct h2_span){0};
+    head->is_answer = is_answer;
     head->counted = head->field_count = head->crumb_count = 0;
     head->error = ERROR_NONE;
 }
@@ -65,6 +66,8 @@ static void take_pseudo(struct h2_head *head, struct slice name, struct slice va
         head->target = span;
     else if (slice_eq(name, SLICE(":authority")))
         head->authority = span;
+    else if (slice_eq(name, SLICE(":status")))
+        head->status = span;
 }
 
 // A second Host is as bad as one that differs from :authority.
@@ -91,11 +94,11 @@ bool h2_head_field(struct h2_head *head, struct slice name, struct slice value)
         set_error(head, ERROR_HEAD_TOO_LARGE);
     if (head->error != ERROR_NONE)
         return true;
-    if (slice_eq(name, SLICE("host"))) {
+    if (!head->is_answer && slice_eq(name, SLICE("host"))) {
         take_host(head, name, value);
         return true;
     }
-    head->crumb_count += slice_eq(name, SLICE("cookie"));
+    head->crumb_count += !head->is_answer && slice_eq(name, SLICE("cookie"));
     struct h2_span span = store(head, name, value);
     if (!buf_append(&head->spans, slice_make((const char *)&span, sizeof span)))
         set_error(head, ERROR_HEAD_TOO_LARGE);
@@ -224,4 +227,48 @@ enum error_code h2_head_request(struct h2_head *head, bool is_end, struct h1_spa
     if (!take_authority(head, &request->authority) || !frame_request(ret_request, is_end))
         return ERROR_MALFORMED_HEAD;
     return h1_check_expect(ret_request);
+}
+
+// ---- answers ------------------------------------------------------------------------------------------------------
+
+static bool read_status(struct slice text, uint16_t *ret_status)
+{
+    uint64_t status = 0;
+    if (text.len != 3 || !slice_to_u64(text, 999, &status) || status < 100 || status == 101)
+        return false;
+    *ret_status = (uint16_t)status;
+    return true;
+}
+
+static bool frame_response(struct h1_response *response, bool is_end, bool is_head)
+{
+    const struct fields *fields = &response->head.fields;
+    const struct field *length = fields_find(fields, SLICE("content-length"));
+    uint64_t value = 0;
+    uint16_t status = response->head.status;
+    if (length &&
+        (fields_count(fields, SLICE("content-length")) > 1 || !slice_to_u64(length->value, INT64_MAX, &value)))
+        return false;
+    if (fields_find(fields, SLICE("transfer-encoding")))
+        return false;
+    response->content_length = length ? (int64_t)value : -1;
+    response->has_body = !is_end && !is_head && status != 204 && status != 304 && response->content_length != 0;
+    if (is_end && !length && !is_head && status != 204 && status != 304)
+        response->content_length = 0;
+    return true;
+}
+
+enum error_code h2_head_response(struct h2_head *head, bool is_end, bool is_head, struct h1_spans *spans,
+                                 struct h1_response *ret_response)
+{
+    struct response_head *response = &ret_response->head;
+    if (head->error != ERROR_NONE)
+        return ERROR_UPSTREAM_TOO_LARGE;
+    if (!head->bytes.ptr || !list_fields(head, spans) || !read_status(value_of(head, &head->status), &response->status))
+        return ERROR_UPSTREAM_MALFORMED;
+    response->reason = slice_make("", 0);
+    response->version = HTTP_2;
+    response->fields = (struct fields){spans->fields, spans->field_count, H1_MAX_FIELDS};
+    ret_response->is_keep_alive = true;
+    return frame_response(ret_response, is_end, is_head) ? ERROR_NONE : ERROR_UPSTREAM_MALFORMED;
 }

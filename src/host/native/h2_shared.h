@@ -7,17 +7,27 @@
 
 #include <nghttp2/nghttp2.h>
 
-struct h2_shared {
+struct h2_side {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    struct list flush; // sessions that have something to write (h2.flush_node)
+};
+
+struct h2_shared {
+    struct h2_side clients;
+    struct h2_side backends;
+    struct list flush; // sessions that have something to write (h2_session.flush_node)
     struct buf out;    // frames on their way to the socket
 };
 
+// False without memory; h2_shared_fini is needed then, too.
 bool h2_shared_init(struct h2_shared *shared);
 // Safe on a zeroed one.
 void h2_shared_fini(struct h2_shared *shared);
 // Writes what the sessions have; at the end of each turn of the loop.
 void h2_flush_all(struct h2_shared *shared);
+
+// Where the two sides name what they want to be told (h2.c, upstream_h2.c).
+void h2_set_callbacks(nghttp2_session_callbacks *callbacks);
+void upstream_h2_set_callbacks(nghttp2_session_callbacks *callbacks);
 
 #endif

@@ -45,7 +45,7 @@ static struct h2_stream *new_stream(struct h2 *h2, int32_t id)
     list_init(&stream->owed_node);
     list_append(&h2->streams, &stream->node);
     h2->stream_count++;
-    nghttp2_session_set_stream_user_data(h2->session, id, stream);
+    nghttp2_session_set_stream_user_data(h2->base.ng, id, stream);
     return stream;
 }
 
@@ -54,13 +54,13 @@ static void refuse(struct h2_stream *stream, const struct request_head *head, en
 {
     struct refusal refusal = {0};
     struct h2 *h2 = stream->h2;
-    refusal_make(&refusal, h2->worker, error);
+    refusal_make(&refusal, h2->base.worker, error);
     access_log_refused(
         &(struct refused){h2->client, head, &refusal.head, refusal.body.len, h2->head_since_us, HTTP_2, error});
     if (front_head(&stream->front, &refusal.head, true, (int64_t)refusal.body.len))
         front_send(&stream->front, &refusal.body, 1, true);
     else
-        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+        nghttp2_submit_rst_stream(h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
     arm(stream);
 }
 
@@ -91,7 +91,7 @@ bool h2_stream_open(struct h2 *h2, int32_t id, const struct h1_request *request,
     struct h2_stream *stream = new_stream(h2, id);
     if (!stream)
         return false;
-    counter_add(&h2->worker->counters.requests, 1);
+    counter_add(&h2->base.worker->counters.requests, 1);
     stream->is_request_read = is_end;
     if (error != ERROR_NONE && error != ERROR_EXPECTATION) {
         refuse(stream, NULL, error);
@@ -114,7 +114,7 @@ static void consume(struct h2_stream *stream, size_t len)
     stream->owed_window += len;
     if (list_is_empty(&stream->owed_node))
         list_append(&stream->h2->owed, &stream->owed_node);
-    h2_schedule(stream->h2);
+    h2_session_schedule(&stream->h2->base);
 }
 
 void h2_stream_give_window(struct h2_stream *stream)
@@ -122,7 +122,7 @@ void h2_stream_give_window(struct h2_stream *stream)
     size_t len = stream->owed_window;
     stream->owed_window = 0;
     if (!stream->is_closed && !stream->is_request_read)
-        nghttp2_session_consume_stream(stream->h2->session, stream->id, len);
+        nghttp2_session_consume_stream(stream->h2->base.ng, stream->id, len);
 }
 
 static bool takes_body(const struct h2_stream *stream)
@@ -134,7 +134,7 @@ static void throw_away(struct h2_stream *stream, size_t len)
 {
     stream->thrown_bytes += len;
     if (stream->linger_until_us && stream->thrown_bytes > LINGER_BYTES)
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+        nghttp2_submit_rst_stream(stream->h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
 }
 
 void h2_stream_linger(struct h2_stream *stream)
@@ -172,7 +172,7 @@ void h2_stream_data(struct h2_stream *stream, struct slice piece)
         consume(stream, piece.len);
         stream_body(stream->stream, piece, false);
     } else if (!buf_append(&stream->held, piece)) { // more than the window: nghttp2 lets none through
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_FLOW_CONTROL_ERROR);
+        nghttp2_submit_rst_stream(stream->h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_FLOW_CONTROL_ERROR);
     }
     arm(stream);
 }
@@ -214,34 +214,10 @@ static void go_on(struct front *front)
     struct h2_stream *stream = of_front(front);
     nghttp2_nv status = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "100", 7, 3, NGHTTP2_NV_FLAG_NONE};
     if (stream->wants_continue && !stream->is_request_read && !stream->has_answer && !stream->is_closed) {
-        nghttp2_submit_headers(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NULL, &status, 1, NULL);
-        h2_schedule(stream->h2);
+        nghttp2_submit_headers(stream->h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NULL, &status, 1, NULL);
+        h2_session_schedule(&stream->h2->base);
     }
     stream->wants_continue = false;
-}
-
-// Fields whose values hardly ever come twice. In HPACK's table they would push out those that do, and each encoding of
-// one walks past all the older ones.
-static bool is_passing(struct slice name)
-{
-    static const struct slice names[] = {SLICE_INIT("x-request-id"), SLICE_INIT("request-id"), SLICE_INIT("cf-ray"),
-                                         SLICE_INIT("openai-processing-ms"),
-                                         SLICE_INIT("x-envoy-upstream-service-time")};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (slice_eq_nocase(name, names[i]))
-            return true;
-    return slice_starts_with_nocase(name, SLICE("x-ratelimit-"));
-}
-
-static nghttp2_nv pair_of(struct slice name, struct slice value)
-{
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name.ptr, (uint8_t *)(uintptr_t)value.ptr, name.len, value.len,
-                        is_passing(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
-}
-
-static bool is_ours(struct slice name)
-{
-    return http_is_hop_by_hop(name) || slice_eq_nocase(name, SLICE("content-length"));
 }
 
 // The head as nghttp2 wants it, in the worker's scratch buffer; it copies, and writes names in lower case.
@@ -255,14 +231,14 @@ static nghttp2_nv *list_pairs(struct buf *scratch, const struct response_head *h
     size_t count = 0;
     struct buf digits = {.ptr = text, .cap = 32, .max = 32};
     buf_append_u64(&digits, head->status);
-    pairs[count++] = pair_of(SLICE(":status"), buf_slice(&digits));
+    pairs[count++] = h2_session_pair(SLICE(":status"), buf_slice(&digits));
     for (size_t i = 0; i < head->fields.count; i++)
-        if (!is_ours(head->fields.items[i].name))
-            pairs[count++] = pair_of(head->fields.items[i].name, head->fields.items[i].value);
+        if (!h2_session_is_framing(head->fields.items[i].name))
+            pairs[count++] = h2_session_pair(head->fields.items[i].name, head->fields.items[i].value);
     if (body_bytes >= 0) {
         size_t at = digits.len;
         buf_append_i64(&digits, body_bytes);
-        pairs[count++] = pair_of(SLICE("content-length"), slice_from(buf_slice(&digits), at));
+        pairs[count++] = h2_session_pair(SLICE("content-length"), slice_from(buf_slice(&digits), at));
     }
     *ret_count = count;
     return pairs;
@@ -280,17 +256,17 @@ static bool prepare_head(struct front *front, const struct response_head *head, 
         body_bytes = 0;
     if (is_bodiless)
         body_bytes = -1;
-    nghttp2_nv *pairs = list_pairs(&stream->h2->worker->head, head, body_bytes, text, &count);
+    nghttp2_nv *pairs = list_pairs(&stream->h2->base.worker->head, head, body_bytes, text, &count);
     stream->has_no_body = is_bodiless || stream->is_head_request;
     stream->answer_left = stream->has_no_body ? -1 : body_bytes;
     bool is_end = stream->has_no_body || body_bytes == 0;
     nghttp2_data_provider2 provider = {.source.ptr = stream, .read_callback = h2_stream_read};
     if (!pairs ||
-        nghttp2_submit_response2(stream->h2->session, stream->id, pairs, count, is_end ? NULL : &provider) != 0)
+        nghttp2_submit_response2(stream->h2->base.ng, stream->id, pairs, count, is_end ? NULL : &provider) != 0)
         return false;
     stream->has_answer = true;
-    worker_count_response(stream->h2->worker, head->status);
-    h2_schedule(stream->h2);
+    worker_count_response(stream->h2->base.worker, head->status);
+    h2_session_schedule(&stream->h2->base);
     return true;
 }
 
@@ -330,11 +306,11 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
     stream->is_answer_ended |= is_end;
     if (stream->is_deferred && (bytes || is_end)) {
         stream->is_deferred = false;
-        nghttp2_session_resume_data(stream->h2->session, stream->id);
+        nghttp2_session_resume_data(stream->h2->base.ng, stream->id);
     }
-    h2_schedule(stream->h2);
+    h2_session_schedule(&stream->h2->base);
     if (queued(stream) >= CLIENT_UNSENT_HIGH)
-        h2_write(stream->h2);
+        h2_session_write(&stream->h2->base);
     return true;
 }
 
@@ -392,10 +368,10 @@ static void done(struct front *front, bool is_cut)
     if (stream->is_closed)
         return;
     if (is_cut)
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+        nghttp2_submit_rst_stream(stream->h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
     consume(stream, stream->held.len);
     buf_reset(&stream->held);
-    h2_schedule(stream->h2);
+    h2_session_schedule(&stream->h2->base);
     arm(stream);
 }
 
@@ -442,14 +418,14 @@ void h2_stream_end(struct h2_stream *stream, enum exchange_end end)
     stream->stream = NULL;
     if (left)
         stream_abort(left, end);
-    deadline_clear(&h2->worker->deadlines, &stream->deadline);
+    deadline_clear(&h2->base.worker->deadlines, &stream->deadline);
     list_remove(&stream->node);
     list_remove(&stream->touched_node);
     list_remove(&stream->owed_node);
     buf_fini(&stream->held);
     buf_fini(&stream->queue);
     if (!was_closed)
-        nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
+        nghttp2_session_set_stream_user_data(h2->base.ng, stream->id, NULL);
     free(stream);
     if (--h2->stream_count == 0)
         h2->idle_since_us = loop_now_us();
@@ -485,20 +461,20 @@ static void arm(struct h2_stream *stream)
     int64_t at_us = earlier(receive_deadline_us(stream), send_deadline_us(stream));
     if (stream->stream)
         at_us = earlier(at_us, stream_deadline_us(stream->stream));
-    worker_deadline(stream->h2->worker, &stream->deadline, at_us);
+    worker_deadline(stream->h2->base.worker, &stream->deadline, at_us);
 }
 
 // The client does not read: the stream is given up, the connection is not.
 static void give_up(struct h2_stream *stream)
 {
     struct stream *left = stream->stream;
-    counter_add(&stream->h2->worker->counters.client_timeouts, 1);
+    counter_add(&stream->h2->base.worker->counters.client_timeouts, 1);
     stream->stream = NULL;
     stream->sent_us = loop_now_us();
     if (left)
         stream_abort(left, END_SEND_TIMEOUT);
-    nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
-    h2_schedule(stream->h2);
+    nghttp2_submit_rst_stream(stream->h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+    h2_session_schedule(&stream->h2->base);
 }
 
 static void on_deadline(struct deadline *deadline, int64_t now_us)
@@ -508,10 +484,10 @@ static void on_deadline(struct deadline *deadline, int64_t now_us)
         give_up(stream);
     } else if (stream->linger_until_us && stream->linger_until_us <= now_us) {
         stream->linger_until_us = 0;
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
-        h2_schedule(stream->h2);
+        nghttp2_submit_rst_stream(stream->h2->base.ng, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+        h2_session_schedule(&stream->h2->base);
     } else if (receive_deadline_us(stream) <= now_us) {
-        counter_add(&stream->h2->worker->counters.client_timeouts, 1);
+        counter_add(&stream->h2->base.worker->counters.client_timeouts, 1);
         stream_fail(stream->stream, ERROR_REQUEST_TIMEOUT);
     } else if (stream->stream) {
         stream_time(stream->stream, now_us);

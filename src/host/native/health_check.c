@@ -170,7 +170,7 @@ static enum move check_connected(struct trial *trial)
     if (!trial->probe->tls)
         return MOVE_ON;
     trial->tls = tls_session_new(trial->probe->tls, trial->fd);
-    return trial->tls ? MOVE_ON : MOVE_FAILED;
+    return trial->tls && tls_offer_http_1(trial->tls) ? MOVE_ON : MOVE_FAILED;
 }
 
 static enum move shake_hands(struct trial *trial)

@@ -2,6 +2,7 @@
 #include "host/native/pool.h"
 
 #include "host/native/stream.h"
+#include "host/native/upstream_h2.h"
 
 #include <stdlib.h>
 
@@ -22,7 +23,9 @@ static bool init_backend(struct backend_pool *backend, struct pools *pools, cons
         endpoint->backend = backend;
         endpoint->config = &config->endpoints[i];
         endpoint->tls = generation->tls[config->id] ? generation->tls[config->id][i] : NULL;
+        list_init(&endpoint->making);
         list_init(&endpoint->idle);
+        list_init(&endpoint->shared);
     }
     return true;
 }
@@ -79,14 +82,31 @@ struct pools *pools_new(struct worker *worker, struct generation *generation)
     return pools;
 }
 
+static void close_idle_in(struct list *connections)
+{
+    struct list all;
+    list_take_all(&all, connections);
+    while (!list_is_empty(&all)) {
+        struct upstream *upstream = LIST_OWNER(all.next, struct upstream, pool_node);
+        list_remove(&upstream->pool_node);
+        list_append(connections, &upstream->pool_node);
+        if (upstream_is_idle(upstream))
+            upstream_abort(upstream);
+    }
+}
+
+static void close_idle(struct endpoint_pool *endpoint)
+{
+    close_idle_in(&endpoint->making);
+    close_idle_in(&endpoint->shared);
+    close_idle_in(&endpoint->idle);
+}
+
 void pools_close_idle(struct pools *pools)
 {
     for (size_t i = 0; i < pools->backend_count; i++)
-        for (size_t j = 0; j < pools->backends[i].config->endpoint_count; j++) {
-            struct list *idle = &pools->backends[i].endpoints[j].idle;
-            while (!list_is_empty(idle))
-                upstream_abort(LIST_OWNER(idle->next, struct upstream, idle_node));
-        }
+        for (size_t j = 0; j < pools->backends[i].config->endpoint_count; j++)
+            close_idle(&pools->backends[i].endpoints[j]);
 }
 
 // The load is shared by all generations of a backend. Ids seldom move far.
@@ -100,9 +120,11 @@ static struct backend_pool *find_same_backend(struct pools *pools, const struct 
     return NULL;
 }
 
-// Same address, and the same TLS settings, since these share a context then.
+// Same address and protocol, and the same TLS settings, since these share a context then.
 static struct endpoint_pool *find_same_endpoint(struct backend_pool *backend, const struct endpoint_pool *endpoint)
 {
+    if (backend->config->is_h2c != endpoint->backend->config->is_h2c)
+        return NULL;
     for (size_t i = 0; i < backend->config->endpoint_count; i++) {
         struct endpoint_pool *other = &backend->endpoints[i];
         if (other->config->port == endpoint->config->port && slice_eq(other->config->host, endpoint->config->host) &&
@@ -131,22 +153,28 @@ void pool_adopt(struct endpoint_pool *to, struct upstream *upstream)
 
 static void hand_over(struct endpoint_pool *from, struct endpoint_pool *to)
 {
+    to->protocol = from->protocol;
+    to->h2_streams = from->h2_streams;
     while (!list_is_empty(&from->idle)) { // the oldest first, so that the order stays
-        struct upstream *upstream = LIST_OWNER(from->idle.prev, struct upstream, idle_node);
-        list_remove(&upstream->idle_node);
-        list_push(&to->idle, &upstream->idle_node);
+        struct upstream *upstream = LIST_OWNER(from->idle.prev, struct upstream, pool_node);
+        list_remove(&upstream->pool_node);
+        list_push(&to->idle, &upstream->pool_node);
         pool_adopt(to, upstream);
+    }
+    while (list_is_empty(&from->backend->waiting) && !list_is_empty(&from->shared)) {
+        struct upstream *upstream = LIST_OWNER(from->shared.prev, struct upstream, pool_node);
+        list_remove(&upstream->pool_node);
+        list_push(&to->shared, &upstream->pool_node);
+        upstream_h2_move(upstream->h2, to);
     }
 }
 
-static void hand_over_idle(struct pools *pools, struct pools *successor)
+static void hand_over_all(struct pools *pools, struct pools *successor)
 {
     for (size_t i = 0; i < pools->backend_count; i++) {
         struct backend_pool *to = NULL;
         for (size_t j = 0; j < pools->backends[i].config->endpoint_count; j++) {
             struct endpoint_pool *endpoint = &pools->backends[i].endpoints[j];
-            if (list_is_empty(&endpoint->idle))
-                continue;
             if (!to)
                 to = find_same_backend(successor, &pools->backends[i]);
             struct endpoint_pool *same = to ? find_same_endpoint(to, endpoint) : NULL;
@@ -161,7 +189,7 @@ void pools_retire(struct pools *pools, struct pools *successor)
     pools->users++; // so that the last connection does not free it under us
     pools->is_retired = true;
     if (successor)
-        hand_over_idle(pools, successor);
+        hand_over_all(pools, successor);
     pools_close_idle(pools);
     pools_unuse(pools);
 }
@@ -192,18 +220,40 @@ size_t pool_pick(enum config_lb lb, const struct endpoint_pool *endpoints, size_
     return endpoints[other].active < endpoints[one].active ? other : one;
 }
 
-static struct upstream *take_idle(struct endpoint_pool *endpoint, struct stream *stream)
+// Whether the stream got a connection, or a part of one, that it can send on at once.
+static bool take_ready(struct endpoint_pool *endpoint, const struct config_traffic *traffic, struct stream *stream)
 {
+    for (struct list *node = endpoint->shared.next, *next; node != &endpoint->shared; node = next) {
+        struct upstream *upstream = LIST_OWNER(node, struct upstream, pool_node);
+        next = node->next;
+        upstream_set_limits(upstream, traffic);
+        stream->back = upstream_h2_open(upstream->h2, stream);
+        if (stream->back)
+            return true;
+    }
     while (!list_is_empty(&endpoint->idle)) {
-        struct upstream *upstream = LIST_OWNER(endpoint->idle.next, struct upstream, idle_node);
-        list_remove(&upstream->idle_node);
+        struct upstream *upstream = LIST_OWNER(endpoint->idle.next, struct upstream, pool_node);
+        list_remove(&upstream->pool_node);
         if (!upstream_is_fit(upstream))
             continue; // its own event, which is due, closes it
         upstream_assign(upstream, stream);
-        stream->upstream = upstream;
-        return upstream;
+        upstream_set_limits(upstream, traffic);
+        stream->back = &upstream->back;
+        return true;
     }
-    return NULL;
+    return false;
+}
+
+static bool close_one_idle(struct list *connections)
+{
+    for (struct list *node = connections->prev; node != connections; node = node->prev) {
+        struct upstream *upstream = LIST_OWNER(node, struct upstream, pool_node);
+        if (upstream_is_idle(upstream)) {
+            upstream_abort(upstream);
+            return true;
+        }
+    }
+    return false;
 }
 
 // Room for one more connection of this backend, if need be by closing an idle one to another endpoint.
@@ -211,36 +261,62 @@ static bool make_room(struct backend_pool *backend, uint32_t limit)
 {
     if (load_take(&backend->load->connections, limit))
         return true;
-    for (size_t i = 0; i < backend->config->endpoint_count; i++) {
-        struct list *idle = &backend->endpoints[i].idle;
-        if (!list_is_empty(idle)) {
-            upstream_abort(LIST_OWNER(idle->prev, struct upstream, idle_node));
+    for (size_t i = 0; i < backend->config->endpoint_count; i++)
+        if (close_one_idle(&backend->endpoints[i].idle) || close_one_idle(&backend->endpoints[i].shared))
             return load_take(&backend->load->connections, limit);
-        }
-    }
     return false;
 }
 
-static void set_limits(struct upstream *upstream, const struct config_traffic *traffic)
-{
-    upstream->max_requests = traffic->max_requests_per_connection;
-    upstream->idle_us = traffic->upstream_idle_ms * 1000;
-}
-
-static enum pool_answer begin(struct endpoint_pool *endpoint, const struct config_traffic *traffic,
-                              struct stream *stream, struct upstream **ret_upstream, struct slice *ret_why)
+static bool begin(struct endpoint_pool *endpoint, const struct config_traffic *traffic, struct stream *stream,
+                  struct slice *ret_why)
 {
     struct upstream *upstream = upstream_connect(endpoint, stream, traffic, ret_why);
-    if (!upstream)
-        return POOL_FAILED;
-    set_limits(upstream, traffic);
-    *ret_upstream = upstream;
-    return POOL_BEGUN;
+    if (upstream)
+        upstream_set_limits(upstream, traffic);
+    return upstream != NULL;
+}
+
+#define JOINERS_UNKNOWN                                                                                                \
+    99 // what a peer that has not told its limit should take at least, less one (RFC 9113 section 6.5.2)
+
+static bool may_share(const struct endpoint_pool *endpoint)
+{
+    const struct config_backend *config = endpoint->backend->config;
+    if (endpoint->protocol != POOL_UNKNOWN)
+        return endpoint->protocol == POOL_HTTP_2;
+    return config->is_h2c || (endpoint->tls && (!config->tls.choice.has_alpn || config->tls.choice.offers_h2));
+}
+
+// A connection that is being made, will probably be shared and has places left; or NULL.
+static struct upstream *find_making(const struct endpoint_pool *endpoint)
+{
+    uint32_t places = endpoint->h2_streams ? endpoint->h2_streams - 1 : JOINERS_UNKNOWN;
+    if (!may_share(endpoint))
+        return NULL;
+    for (struct list *node = endpoint->making.next; node != &endpoint->making; node = node->next) {
+        struct upstream *upstream = LIST_OWNER(node, struct upstream, pool_node);
+        if (upstream->joiner_count < places)
+            return upstream;
+    }
+    return NULL;
+}
+
+static void join(struct upstream *upstream, struct pool_waiter *waiter)
+{
+    list_append(&upstream->joiners, &waiter->node);
+    upstream->joiner_count++;
+    waiter->joined = upstream;
+}
+
+static void wait_in_queue(struct pool_waiter *waiter)
+{
+    list_append(&waiter->backend->waiting, &waiter->node);
+    waiter->is_queued = true;
+    waiter->backend->pools->waiting_count++;
 }
 
 enum pool_answer pool_take(struct backend_pool *backend, const struct config_traffic *traffic, struct stream *stream,
-                           struct pool_waiter *waiter, bool fresh, struct upstream **ret_upstream,
-                           struct slice *ret_why)
+                           struct pool_waiter *waiter, bool fresh, struct slice *ret_why)
 {
     size_t count = backend->config->endpoint_count;
     *ret_why = SLICE("the backend has no endpoint");
@@ -249,32 +325,31 @@ enum pool_answer pool_take(struct backend_pool *backend, const struct config_tra
     size_t pick = pool_pick(traffic->lb, backend->endpoints, count, &backend->turn,
                             count > 1 ? worker_random(backend->pools->worker) : 0);
     struct endpoint_pool *endpoint = &backend->endpoints[pick];
-    *ret_upstream = fresh ? NULL : take_idle(endpoint, stream);
-    if (*ret_upstream) {
-        set_limits(*ret_upstream, traffic);
+    if (!fresh && take_ready(endpoint, traffic, stream))
         return POOL_READY;
-    }
     if (!load_take(&backend->load->pending, traffic->max_pending_requests))
         return POOL_OVERFLOW;
-    waiter->backend = backend;
-    waiter->traffic = traffic;
+    *waiter = (struct pool_waiter){.backend = backend, .traffic = traffic};
     list_init(&waiter->node);
+    struct upstream *making = find_making(endpoint);
+    if (making) {
+        join(making, waiter);
+        return POOL_WAITING;
+    }
     if (make_room(backend, traffic->max_connections))
-        return begin(endpoint, traffic, stream, ret_upstream, ret_why);
-    list_append(&backend->waiting, &waiter->node);
-    backend->pools->waiting_count++;
+        return begin(endpoint, traffic, stream, ret_why) ? POOL_BEGUN : POOL_FAILED;
+    wait_in_queue(waiter);
     return POOL_WAITING;
-}
-
-static bool is_queued(const struct pool_waiter *waiter)
-{
-    return waiter->backend && !list_is_empty(&waiter->node);
 }
 
 static void leave_queue(struct pool_waiter *waiter)
 {
-    if (is_queued(waiter))
+    if (waiter->joined)
+        waiter->joined->joiner_count--;
+    if (waiter->is_queued)
         waiter->backend->pools->waiting_count--;
+    waiter->joined = NULL;
+    waiter->is_queued = false;
     list_remove(&waiter->node);
 }
 
@@ -287,35 +362,47 @@ void pool_leave(struct pool_waiter *waiter)
     waiter->backend = NULL;
 }
 
-// Gives the first in the queue an idle connection or a new one. False when neither is to be had.
+static struct stream *stream_of(struct pool_waiter *waiter)
+{
+    return LIST_OWNER(waiter, struct stream, waiter);
+}
+
+// Gives the first in the queue a place on a connection, a connection, or a new one. False when none is to be had.
 static bool serve_first(struct backend_pool *backend)
 {
     struct pool_waiter *waiter = LIST_OWNER(backend->waiting.next, struct pool_waiter, node);
-    struct stream *stream = LIST_OWNER(waiter, struct stream, waiter);
-    struct upstream *upstream = NULL;
+    struct stream *stream = stream_of(waiter);
     struct slice why = SLICE("");
-    for (size_t i = 0; !upstream && i < backend->config->endpoint_count; i++)
-        upstream = take_idle(&backend->endpoints[i], stream);
-    if (upstream) {
-        set_limits(upstream, waiter->traffic);
+    for (size_t i = 0; i < backend->config->endpoint_count; i++)
+        if (take_ready(&backend->endpoints[i], waiter->traffic, stream)) {
+            leave_queue(waiter);
+            stream_upstream_given(stream, true, why);
+            return true;
+        }
+    size_t pick = pool_pick(waiter->traffic->lb, backend->endpoints, backend->config->endpoint_count, &backend->turn,
+                            worker_random(backend->pools->worker));
+    struct upstream *making = find_making(&backend->endpoints[pick]);
+    if (making) {
         leave_queue(waiter);
-        stream_upstream_given(stream, upstream, true, why);
+        join(making, waiter);
         return true;
     }
     if (!make_room(backend, waiter->traffic->max_connections))
         return false;
     leave_queue(waiter);
-    size_t pick = pool_pick(waiter->traffic->lb, backend->endpoints, backend->config->endpoint_count, &backend->turn,
-                            worker_random(backend->pools->worker));
-    begin(&backend->endpoints[pick], waiter->traffic, stream, &upstream, &why);
-    stream_upstream_given(stream, upstream, false, why);
+    begin(&backend->endpoints[pick], waiter->traffic, stream, &why);
+    stream_upstream_given(stream, false, why);
     return true;
 }
 
 void pool_serve(struct backend_pool *backend)
 {
+    if (backend->is_serving) // somebody above us does it
+        return;
+    backend->is_serving = true;
     while (!list_is_empty(&backend->waiting) && serve_first(backend))
         ;
+    backend->is_serving = false;
 }
 
 void pools_serve_waiting(struct pools *pools)
@@ -324,4 +411,74 @@ void pools_serve_waiting(struct pools *pools)
     for (size_t i = 0; pools->waiting_count && i < pools->backend_count; i++)
         pool_serve(&pools->backends[i]);
     pools_unuse(pools);
+}
+
+// ---- requests that wait for a connection that is being made -------------------------------------------------------
+
+void pool_take_joiners(struct upstream *upstream, struct list *ret_joiners)
+{
+    list_take_all(ret_joiners, &upstream->joiners);
+    for (struct list *node = ret_joiners->next; node != ret_joiners; node = node->next)
+        LIST_OWNER(node, struct pool_waiter, node)->joined = NULL;
+    upstream->joiner_count = 0;
+}
+
+// Takes one out of a list that is no queue.
+static struct stream *pull_first(struct list *joiners)
+{
+    struct pool_waiter *waiter = LIST_OWNER(joiners->next, struct pool_waiter, node);
+    list_remove(&waiter->node);
+    return stream_of(waiter);
+}
+
+void pool_fail_joiners(struct list *joiners, enum error_code error, struct slice why)
+{
+    while (!list_is_empty(joiners))
+        stream_upstream_failed(pull_first(joiners), error, why, false);
+}
+
+void pool_requeue(struct upstream *upstream)
+{
+    struct list joiners;
+    struct backend_pool *backend = NULL;
+    pool_take_joiners(upstream, &joiners);
+    while (!list_is_empty(&joiners)) { // the last one first, each to the front
+        struct pool_waiter *waiter = LIST_OWNER(joiners.prev, struct pool_waiter, node);
+        backend = waiter->backend;
+        list_remove(&waiter->node);
+        list_push(&backend->waiting, &waiter->node);
+        waiter->is_queued = true;
+        backend->pools->waiting_count++;
+    }
+    if (!backend)
+        return;
+    struct pools *pools = backend->pools;
+    pools_use(pools);
+    pool_serve(backend);
+    pools_unuse(pools);
+}
+
+bool pool_promote(struct upstream *upstream)
+{
+    if (list_is_empty(&upstream->joiners))
+        return false;
+    struct pool_waiter *waiter = LIST_OWNER(upstream->joiners.next, struct pool_waiter, node);
+    leave_queue(waiter);
+    upstream->stream = stream_of(waiter);
+    upstream->stream->back = &upstream->back;
+    return true;
+}
+
+void pool_serve_joiners(struct upstream *upstream)
+{
+    while (!list_is_empty(&upstream->joiners)) {
+        struct pool_waiter *waiter = LIST_OWNER(upstream->joiners.next, struct pool_waiter, node);
+        struct stream *stream = stream_of(waiter);
+        stream->back = upstream_h2_open(upstream->h2, stream);
+        if (!stream->back)
+            break;
+        leave_queue(waiter);
+        stream_upstream_given(stream, true, SLICE(""));
+    }
+    pool_requeue(upstream);
 }

@@ -28,10 +28,10 @@ static void drop_upstream(struct stream *stream)
 {
     pool_leave(&stream->waiter);
     give_load(stream);
-    struct upstream *upstream = stream->upstream;
-    stream->upstream = NULL;
-    if (upstream)
-        upstream_release(upstream);
+    struct back *back = stream->back;
+    stream->back = NULL;
+    if (back)
+        back_release(back);
 }
 
 // Accounts and frees.
@@ -249,7 +249,7 @@ static void follow_failure(struct stream *stream, const struct attempt_verdict *
 static struct slice authority_of(const struct stream *stream, const struct attempt_request *request, char *text,
                                  size_t cap)
 {
-    const struct config_endpoint *endpoint = stream->upstream->pool->config;
+    const struct config_endpoint *endpoint = stream->back->upstream->pool->config;
     bool is_v6 = endpoint->is_ip && slice_find(endpoint->host, ':') != SLICE_NOT_FOUND;
     if (request->authority.len)
         return request->authority;
@@ -267,25 +267,17 @@ static struct slice authority_of(const struct stream *stream, const struct attem
 static void send_request(struct stream *stream)
 {
     const struct attempt_request *request = attempt_request(stream->attempt);
-    struct upstream *upstream = stream->upstream;
-    struct buf *head = &stream->worker->head;
+    struct upstream *upstream = stream->back->upstream;
     char text[300];
     pool_leave(&stream->waiter);
     attempt_connected(stream->attempt, slice_make(upstream->address_text, upstream->address_len),
                       slice_make(upstream->local_text, upstream->local_len));
-    stream->is_chunked_out = request->body_bytes < 0;
-    buf_reset(head);
-    head->has_failed = false;
-    if (!h1_write_request(head, request->method, request->target, authority_of(stream, request, text, sizeof text),
-                          &request->fields, request->body_bytes)) {
-        upstream->is_spoilt = true;
+    bool is_whole = !stream->is_streamed || stream->is_body_read;
+    stream->state = STREAM_ANSWER;
+    if (!back_send(stream->back, request, authority_of(stream, request, text, sizeof text), is_whole)) {
         fail_attempt(stream, ERROR_OVERLOADED, SLICE("request head too large"));
         return;
     }
-    stream->state = STREAM_ANSWER;
-    bool is_whole = !stream->is_streamed || stream->is_body_read;
-    upstream_send(upstream, buf_slice(head), request->body, request->body_count,
-                  slice_eq(request->method, SLICE("HEAD")), is_whole);
     struct front *front = stream->front; // what it kept of the body may be the end of the stream
     if (!is_whole) {
         front_continue(front);
@@ -299,7 +291,7 @@ static void take_connection(struct stream *stream, bool is_fresh)
     struct backend_pool *backend = &stream->pools->backends[stream->ref->backend->id];
     struct slice why;
     stream->state = STREAM_CONNECT;
-    switch (pool_take(backend, traffic_of(stream), stream, &stream->waiter, is_fresh, &stream->upstream, &why)) {
+    switch (pool_take(backend, traffic_of(stream), stream, &stream->waiter, is_fresh, &why)) {
     case POOL_READY:
         send_request(stream);
         return;
@@ -380,15 +372,14 @@ static void next_backend(struct stream *stream)
 
 // ---- from upstream connections ------------------------------------------------------------------------------------
 
-void stream_upstream_ready(struct stream *stream, struct upstream *upstream)
+void stream_upstream_ready(struct stream *stream)
 {
-    (void)upstream;
     send_request(stream);
 }
 
-void stream_upstream_given(struct stream *stream, struct upstream *upstream, bool is_ready, struct slice why)
+void stream_upstream_given(struct stream *stream, bool is_ready, struct slice why)
 {
-    if (!upstream)
+    if (!stream->back)
         fail_attempt(stream, ERROR_UPSTREAM_CONNECT, why);
     else if (is_ready)
         send_request(stream);
@@ -396,7 +387,7 @@ void stream_upstream_given(struct stream *stream, struct upstream *upstream, boo
 
 void stream_upstream_failed(struct stream *stream, enum error_code error, struct slice why, bool is_race)
 {
-    stream->upstream = NULL;
+    stream->back = NULL;
     if (!is_race || stream->has_raced || stream->has_streamed) {
         fail_attempt(stream, error, why);
         return;
@@ -458,7 +449,7 @@ static void answer_body(struct stream *stream, struct slice body, bool is_end)
     }
     if (unsent >= CLIENT_UNSENT_HIGH) {
         attempt_paused(stream->attempt, true, loop_now_us());
-        upstream_pause(stream->upstream, true);
+        back_pause(stream->back, true);
     }
     front_arm(stream->front);
 }
@@ -466,7 +457,7 @@ static void answer_body(struct stream *stream, struct slice body, bool is_end)
 void stream_upstream_answer(struct stream *stream, const struct h1_response *response, struct slice body, bool is_end)
 {
     if (response) {
-        if (upstream_is_sent(stream->upstream))
+        if (back_is_sent(stream->back))
             attempt_request_sent(stream->attempt);
         if (!answer_head(stream, response))
             return;
@@ -486,10 +477,10 @@ void stream_upstream_drained(struct stream *stream)
 
 void stream_resume(struct stream *stream)
 {
-    if (!stream->upstream || stream->state != STREAM_ANSWER)
+    if (!stream->back || stream->state != STREAM_ANSWER)
         return;
     attempt_paused(stream->attempt, false, loop_now_us());
-    upstream_pause(stream->upstream, false);
+    back_pause(stream->back, false);
 }
 
 // ---- from the client ----------------------------------------------------------------------------------------------
@@ -559,7 +550,7 @@ bool stream_takes_body(const struct stream *stream)
 {
     if (!stream->is_streamed)
         return stream->state == STREAM_BODY;
-    return stream->state == STREAM_ANSWER && stream->upstream && upstream_unsent(stream->upstream) < UPSTREAM_BODY_HIGH;
+    return stream->state == STREAM_ANSWER && stream->back && back_unsent(stream->back) < BACK_UNSENT_HIGH;
 }
 
 struct slice stream_body_space(struct stream *stream, size_t wanted)
@@ -575,7 +566,7 @@ void stream_body(struct stream *stream, struct slice piece, bool is_end)
     stream->is_body_read = is_end;
     if (stream->is_streamed) {
         stream->has_streamed = true;
-        upstream_send_piece(stream->upstream, piece, is_end, stream->is_chunked_out);
+        back_send_piece(stream->back, piece, is_end);
         return;
     }
     switch (exchange_body(stream->exchange, piece, is_end)) {
@@ -593,7 +584,7 @@ void stream_body(struct stream *stream, struct slice piece, bool is_end)
 size_t stream_held_bytes(const struct stream *stream)
 {
     size_t bytes = exchange_held_bytes(stream->exchange) + front_unsent(stream->front);
-    return bytes + (stream->upstream ? upstream_unsent(stream->upstream) : 0);
+    return bytes + (stream->back ? back_unsent(stream->back) : 0);
 }
 
 void stream_shed(struct stream *stream)

@@ -25,7 +25,7 @@ struct stream {
     struct exchange *exchange;
     struct attempt *attempt;
     const struct config_backend_ref *ref;
-    struct upstream *upstream;
+    struct back *back; // the connection that the request goes over, or that is made for it
     struct pool_waiter waiter;
     struct backend_load *load; // counted in as a request; NULL when not
     enum stream_state state;
@@ -33,7 +33,6 @@ struct stream {
     bool is_streamed;      // BODY_STREAMED
     bool has_streamed;     // a piece of the body went to an upstream: no second connection
     bool is_body_read;     // the client's message is complete
-    bool is_chunked_out;   // the streamed body goes out chunked
     bool is_retry;
     bool is_retry_load;    // counted in load.retries
     bool has_raced;        // this attempt was sent again once
@@ -76,9 +75,10 @@ void stream_time(struct stream *stream, int64_t now_us);
 
 // ---- from upstream connections ------------------------------------------------------------------------------------
 
-void stream_upstream_ready(struct stream *stream, struct upstream *upstream);
-// A connection from the queue; NULL with a reason when none could be made.
-void stream_upstream_given(struct stream *stream, struct upstream *upstream, bool is_ready, struct slice why);
+// stream->back is connected: send.
+void stream_upstream_ready(struct stream *stream);
+// Its turn in the queue: stream->back is connected (`is_ready`) or connecting, or NULL with a reason.
+void stream_upstream_given(struct stream *stream, bool is_ready, struct slice why);
 // The connection is gone (it is closed already). `is_race`: a reused one, before any byte of an answer.
 void stream_upstream_failed(struct stream *stream, enum error_code error, struct slice why, bool is_race);
 // A piece of the answer: the head when it has just come, body bytes, the end.

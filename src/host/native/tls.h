@@ -50,6 +50,8 @@ const struct tls_server *tls_session_server(const struct tls_session *session);
 // A session for a connected (or connecting) non-blocking socket, which stays the caller's. Holds a reference to the
 // context. NULL without memory.
 struct tls_session *tls_session_new(struct tls_context *context, int fd);
+// Offers HTTP/1.1 alone, whatever the context says. Before the handshake. False without memory.
+bool tls_offer_http_1(struct tls_session *session);
 // Frees without a word to the peer; call tls_close before for a clean end. NULL is fine.
 void tls_session_free(struct tls_session *take_session);
 

@@ -170,13 +170,15 @@ static const char *set_names(struct tls_context *context, const struct config_tl
     return is_set == 1 && verify_name.len ? NULL : "there is no name to verify the certificate for";
 }
 
-// h2 only where a connection can take up the protocol that was agreed on.
 static const char *set_alpn(SSL_CTX *ssl, const struct config_tls_choice *choice)
 {
-    static const unsigned char http_1[] = "\x08http/1.1";
-    if (choice->has_alpn && !choice->offers_http_1)
+    static const unsigned char both[] = "\x02h2\x08http/1.1"; // the best first
+    bool is_free = !choice->has_alpn;
+    size_t at = is_free || choice->offers_h2 ? 0 : 3;
+    size_t end = is_free || choice->offers_http_1 ? sizeof both - 1 : 3;
+    if (at == end)
         return NULL;
-    return SSL_CTX_set_alpn_protos(ssl, http_1, sizeof http_1 - 1) == 0 ? NULL : "out of memory";
+    return SSL_CTX_set_alpn_protos(ssl, both + at, (unsigned)(end - at)) == 0 ? NULL : "out of memory";
 }
 
 static const char *set_trust(SSL_CTX *ssl, const struct config_tls *config)
@@ -265,4 +267,10 @@ struct tls_session *tls_session_new(struct tls_context *context, int fd)
                    context->is_unverified ? NULL : tls_on_verify);
     SSL_set_connect_state(session->ssl);
     return session;
+}
+
+bool tls_offer_http_1(struct tls_session *session)
+{
+    static const unsigned char http_1[] = "\x08http/1.1";
+    return SSL_set_alpn_protos(session->ssl, http_1, sizeof http_1 - 1) == 0;
 }

@@ -3,10 +3,14 @@
 
 #include "host/native/pool.h"
 #include "host/native/stream.h"
+#include "host/native/upstream_h2.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define REASON_BYTES 160
+#define SHRUNK_IDLE_US 1000000 // where memory is short
 
 static void on_event(struct loop_io *io, unsigned events);
 static void on_deadline(struct deadline *deadline, int64_t now_us);
@@ -38,7 +42,10 @@ void upstream_close(struct upstream *upstream)
         upstream->pool->active--;
     upstream->stream = NULL;
     upstream->state = UPSTREAM_CLOSED;
-    list_remove(&upstream->idle_node);
+    upstream_h2_free(upstream->h2);
+    upstream->h2 = NULL;
+    pool_requeue(upstream);
+    list_remove(&upstream->pool_node);
     deadline_clear(&worker->deadlines, &upstream->deadline);
     load_give(&backend->load->connections);
     counter_add(&worker->counters.open_upstreams, (uint64_t)-1);
@@ -52,27 +59,86 @@ void upstream_close(struct upstream *upstream)
     pools_unuse(backend->pools);
 }
 
+// The reason may live in the connection, which goes before it is told.
+static struct slice keep_reason(char text[REASON_BYTES], struct slice why)
+{
+    size_t len = why.len < REASON_BYTES ? why.len : REASON_BYTES;
+    memcpy(text, why.ptr, len);
+    return slice_make(text, len);
+}
+
 void upstream_fail(struct upstream *upstream, enum error_code error, struct slice why)
 {
     struct stream *stream = upstream->stream;
-    bool is_race = upstream->is_reused && !upstream->has_answer && upstream->state == UPSTREAM_BUSY;
-    if (upstream->state == UPSTREAM_BUSY)
-        counter_add(&upstream->worker->counters.upstream_resets, 1);
-    else
-        counter_add(&upstream->worker->counters.upstream_connect_failures, 1);
-    char text[160];
-    size_t len = why.len < sizeof text ? why.len : sizeof text; // the reason may live in the connection
-    memcpy(text, why.ptr, len);
+    bool is_busy = upstream->state == UPSTREAM_BUSY;
+    bool is_race = upstream->is_reused && !upstream->has_answer && is_busy;
+    struct counters *counters = &upstream->worker->counters;
+    counter_add(is_busy ? &counters->upstream_resets : &counters->upstream_connect_failures, 1);
+    char text[REASON_BYTES];
+    struct list joiners;
+    why = keep_reason(text, why);
+    pool_take_joiners(upstream, &joiners);
     upstream_close(upstream);
     if (stream)
-        stream_upstream_failed(stream, error, slice_make(text, len), is_race);
+        stream_upstream_failed(stream, error, why, is_race);
+    pool_fail_joiners(&joiners, error, why);
 }
 
 void upstream_abort(struct upstream *upstream)
 {
-    if (upstream->tls && upstream->state == UPSTREAM_BUSY)
+    if (upstream->h2)
+        upstream_h2_say_goodbye(upstream->h2);
+    if (upstream->tls && (upstream->state == UPSTREAM_BUSY || upstream->state == UPSTREAM_SHARED))
         tls_close(upstream->tls);
     upstream_close(upstream);
+}
+
+bool upstream_is_idle(const struct upstream *upstream)
+{
+    if (upstream->state == UPSTREAM_SHARED)
+        return upstream_h2_is_idle(upstream->h2) && upstream->joiner_count == 0;
+    return upstream->state == UPSTREAM_IDLE;
+}
+
+// The stream has left while the connection was being made: it is made for the next one that waits for it, if any.
+static void leave_unmade(struct back *back)
+{
+    struct upstream *upstream = LIST_OWNER(back, struct upstream, back);
+    if (!pool_promote(upstream))
+        upstream_abort(upstream);
+}
+
+static const struct back_ops unmade_ops = {.release = leave_unmade};
+
+void upstream_set_limits(struct upstream *upstream, const struct config_traffic *traffic)
+{
+    upstream->max_requests = traffic->max_requests_per_connection;
+    upstream->idle_us = traffic->upstream_idle_ms * 1000;
+    upstream->h2_streams = traffic->h2_streams;
+    upstream->h2_stream_window = traffic->h2_stream_window;
+    upstream->h2_connection_window = traffic->h2_connection_window;
+    upstream->h2_ping_us = traffic->h2_ping_interval_ms * 1000;
+    upstream->h2_ping_patience_us = traffic->h2_ping_timeout_ms * 1000;
+}
+
+int64_t upstream_idle_us(const struct upstream *upstream)
+{
+    bool is_short = upstream->worker->overload >= OVERLOAD_SHRINK && upstream->idle_us > SHRUNK_IDLE_US;
+    return is_short ? SHRUNK_IDLE_US : upstream->idle_us;
+}
+
+bool upstream_follow_reload(struct upstream *upstream, uint32_t active)
+{
+    struct backend_pool *backend = upstream->pool->backend;
+    if (!backend->pools->is_retired || !list_is_empty(&backend->waiting))
+        return true;
+    struct endpoint_pool *successor = pool_successor(upstream->pool);
+    if (!successor)
+        return false;
+    upstream->pool->active -= active;
+    successor->active += active;
+    pool_adopt(successor, upstream);
+    return true;
 }
 
 static struct upstream *new_upstream(struct endpoint_pool *pool, struct stream *stream)
@@ -85,7 +151,10 @@ static struct upstream *new_upstream(struct endpoint_pool *pool, struct stream *
     upstream->pool = pool;
     upstream->stream = stream;
     upstream->io.fd = -1;
-    list_init(&upstream->idle_node);
+    upstream->back = (struct back){&unmade_ops, upstream};
+    list_init(&upstream->joiners);
+    list_init(&upstream->pool_node);
+    list_append(&pool->making, &upstream->pool_node);
     deadline_init(&upstream->deadline, on_deadline);
     buf_init(&upstream->held, UPSTREAM_HEAD_BYTES + WORKER_READ_BYTES);
     buf_init(&upstream->unsent, UPSTREAM_UNSENT_MAX);
@@ -121,22 +190,44 @@ struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *str
         upstream_close(upstream);
         return NULL;
     }
-    stream->upstream = upstream;
+    stream->back = &upstream->back;
     worker_deadline(worker, &upstream->deadline, loop_now_us() + traffic->connect_timeout_ms * 1000);
     return upstream;
 }
 
+// Which protocol the connection speaks: as ALPN told, or without a word of it as the configuration says (RFC 9113 section
+// 3.3). False when there is none that both sides want.
+static bool choose_protocol(struct upstream *upstream, struct slice *ret_why)
+{
+    const struct config_backend *config = upstream->pool->backend->config;
+    struct slice agreed = upstream->tls ? tls_protocol(upstream->tls) : SLICE("");
+    bool is_h2 = agreed.len ? slice_eq(agreed, SLICE("h2")) : config->is_h2c;
+    const struct config_tls_choice *choice = &config->tls.choice;
+    *ret_why = SLICE("the backend does not agree on HTTP/2 (ALPN), and nothing else is offered to it");
+    if (upstream->tls && !is_h2 && choice->has_alpn && choice->offers_h2 && !choice->offers_http_1)
+        return false;
+    upstream->pool->protocol = is_h2 ? POOL_HTTP_2 : POOL_HTTP_1;
+    return true;
+}
+
 static void become_ready(struct upstream *upstream)
 {
-    struct stream *stream = upstream->stream;
     struct net_address local;
+    struct slice why;
     net_local_address(upstream->io.fd, &local);
     upstream->local_len = (uint8_t)net_write_address(&local, upstream->local_text);
     upstream->address_len = (uint8_t)net_write_address(&upstream->address, upstream->address_text);
-    upstream->state = UPSTREAM_BUSY;
-    worker_deadline(upstream->worker, &upstream->deadline, DEADLINE_NONE);
-    loop_io_want(&upstream->io, LOOP_READ);
-    stream_upstream_ready(stream, upstream);
+    if (!choose_protocol(upstream, &why)) {
+        upstream_fail(upstream, ERROR_UPSTREAM_TLS, why);
+        return;
+    }
+    list_remove(&upstream->pool_node);
+    if (upstream->pool->protocol == POOL_HTTP_2) {
+        upstream_h2_start(upstream);
+        return;
+    }
+    pool_requeue(upstream);
+    upstream_h1_start(upstream);
 }
 
 static void go_on_handshake(struct upstream *upstream)
@@ -190,10 +281,11 @@ static void on_connected(void *context, const struct connector_result *result)
 
 static void on_deadline(struct deadline *deadline, int64_t now_us)
 {
-    (void)now_us;
     struct upstream *upstream = LIST_OWNER(deadline, struct upstream, deadline);
     if (upstream->state == UPSTREAM_IDLE)
         upstream_abort(upstream);
+    else if (upstream->state == UPSTREAM_SHARED)
+        upstream_h2_time(upstream->h2, now_us);
     else if (upstream->connector && connector_is_resolving(upstream->connector))
         upstream_fail(upstream, ERROR_UPSTREAM_DNS, SLICE("DNS resolution failed: no answer in time"));
     else if (upstream->state != UPSTREAM_BUSY)
@@ -250,6 +342,9 @@ static void on_event(struct loop_io *io, unsigned events)
         return;
     case UPSTREAM_BUSY:
         upstream_h1_busy_event(upstream, events);
+        return;
+    case UPSTREAM_SHARED:
+        upstream_h2_event(upstream->h2, events);
         return;
     case UPSTREAM_CONNECTING: // the connector's
     case UPSTREAM_CLOSED:

@@ -1,9 +1,10 @@
-// One HTTP/1.1 connection to a backend: connects, sends a request, reads the answer, goes back to its pool.
+// One connection to a backend: made for a stream; then it carries one request after the other in HTTP/1.1 and rests in its
+// pool in between (upstream_h1.c), or many at once in HTTP/2 (upstream_h2.h).
 #ifndef WEIR_HOST_NATIVE_UPSTREAM_H
 #define WEIR_HOST_NATIVE_UPSTREAM_H
 
 #include "base/buf.h"
-#include "exchange/exchange.h"
+#include "host/native/back.h"
 #include "host/native/connector.h"
 #include "host/native/deadline.h"
 #include "host/native/h1.h"
@@ -13,18 +14,20 @@
 
 #define UPSTREAM_HEAD_BYTES 61440 // S11
 #define UPSTREAM_HEAD_FIELDS 100
-#define UPSTREAM_EARLY_HEADS 32  // 1xx answers before the one that counts
-#define UPSTREAM_BODY_HIGH 65536 // unsent bytes of a streamed request body at which the client is paused
+#define UPSTREAM_EARLY_HEADS 32 // 1xx answers before the one that counts
 
+struct config_traffic;
 struct stream;
 struct endpoint_pool;
+struct upstream_h2;
 struct worker;
 
 enum upstream_state {
     UPSTREAM_CONNECTING, // there is no socket yet
     UPSTREAM_HANDSHAKE,
-    UPSTREAM_IDLE,
-    UPSTREAM_BUSY,
+    UPSTREAM_IDLE,   // HTTP/1.1
+    UPSTREAM_BUSY,   // HTTP/1.1
+    UPSTREAM_SHARED, // HTTP/2
     UPSTREAM_CLOSED, // waits for the loop to let go of it
 };
 
@@ -32,8 +35,12 @@ struct upstream {
     struct loop_io io; // first, so that it can be found from it
     struct worker *worker;
     struct endpoint_pool *pool;
-    struct stream *stream; // whose request is under way; NULL when idle
-    struct list idle_node;
+    struct stream *stream; // that it is made for, or whose HTTP/1.1 request is under way; NULL when idle
+    struct back back;      // for that stream
+    struct list pool_node; // in endpoint_pool.making, idle or shared
+    struct list joiners;   // pool_waiter.node: requests that wait for what becomes of it
+    uint32_t joiner_count;
+    struct upstream_h2 *h2;   // UPSTREAM_SHARED
     struct deadline deadline; // connecting, or idle
     struct tls_session *tls;
     enum upstream_state state;
@@ -46,10 +53,16 @@ struct upstream {
     bool is_paused;
     bool wants_write_for_read; // TLS: reading waits for the socket to become writable
     bool is_body_ended;        // all of the request's body was handed over
+    bool is_chunked;           // the streamed body goes out in chunks
     uint32_t early_heads;      // 1xx answers to this request
     uint32_t requests;         // sent on this connection
     uint32_t max_requests;
-    int64_t idle_us; // how long it may be idle
+    int64_t idle_us;     // how long it may be idle
+    uint32_t h2_streams; // at once, whatever the backend allows
+    uint32_t h2_stream_window;
+    uint32_t h2_connection_window;
+    int64_t h2_ping_us; // between two PINGs; 0: none
+    int64_t h2_ping_patience_us;
     struct h1_reader reader;
     struct buf held;          // of a response head that came in pieces
     struct buf unsent;        // of what was sent: the rest of the head, or of a streamed body
@@ -68,26 +81,16 @@ struct upstream {
 // Begins a connection to an endpoint for a stream. NULL: *ret_why.
 struct upstream *upstream_connect(struct endpoint_pool *pool, struct stream *stream,
                                   const struct config_traffic *traffic, struct slice *ret_why);
-// Whether an idle connection may be used: nothing has come on it that the loop has not told of yet. Its event closes one
-// that isn't fit; until then it must not be found again.
+// The limits of the rule that it is used for next.
+void upstream_set_limits(struct upstream *upstream, const struct config_traffic *traffic);
+// Whether an idle HTTP/1.1 connection may be used: nothing has come on it that the loop has not told of yet. Its event
+// closes one that isn't fit; until then it must not be found again.
 bool upstream_is_fit(struct upstream *upstream);
-// Gives an idle connection to a stream.
+// Gives an idle HTTP/1.1 connection to a stream.
 void upstream_assign(struct upstream *upstream, struct stream *stream);
-// Sends a request's head, and its held body's slices, which stay valid until the answer is complete or the connection
-// is let go. `is_head` for the method HEAD; `is_whole`: no piece of a streamed body follows.
-void upstream_send(struct upstream *upstream, struct slice head, const struct slice *body, size_t body_count,
-                   bool is_head, bool is_whole);
-// Sends a piece of a streamed body (copied when it can't go at once). `is_chunked` as the head said.
-void upstream_send_piece(struct upstream *upstream, struct slice piece, bool is_end, bool is_chunked);
-// Bytes that wait to be sent; at UPSTREAM_BODY_HIGH whoever feeds a streamed body stops until stream_upstream_drained.
-size_t upstream_unsent(const struct upstream *upstream);
-// The request went out whole: nothing of its body is looked at any more.
-bool upstream_is_sent(const struct upstream *upstream);
-// Stops or resumes the reading of the answer.
-void upstream_pause(struct upstream *upstream, bool is_paused);
-// The stream is through with it: back to the pool if its message was complete, else closed.
-void upstream_release(struct upstream *upstream);
 // Closes, whatever is under way.
 void upstream_abort(struct upstream *upstream);
+// No request is under way on it, or waits for it.
+bool upstream_is_idle(const struct upstream *upstream);
 
 #endif

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 
-#define SHRUNK_IDLE_US 1000000 // where memory is short
-
 // ---- the request --------------------------------------------------------------------------------------------------
 
 static void want_events(struct upstream *upstream)
@@ -87,18 +85,32 @@ static void send_request(struct upstream *upstream, struct slice head)
     }
 }
 
-void upstream_send(struct upstream *upstream, struct slice head, const struct slice *body, size_t body_count,
-                   bool is_head, bool is_whole)
+static struct upstream *of_back(struct back *back)
 {
-    upstream->body = body;
-    upstream->body_count = body_count;
+    return LIST_OWNER(back, struct upstream, back);
+}
+
+static bool send_head(struct back *back, const struct attempt_request *request, struct slice authority, bool is_whole)
+{
+    struct upstream *upstream = of_back(back);
+    struct buf *head = &upstream->worker->head;
+    buf_reset(head);
+    head->has_failed = false;
+    if (!h1_write_request(head, request->method, request->target, authority, &request->fields, request->body_bytes)) {
+        upstream->is_spoilt = true;
+        return false;
+    }
+    upstream->body = request->body;
+    upstream->body_count = request->body_count;
     upstream->body_index = upstream->body_offset = 0;
-    upstream->is_head_request = is_head;
+    upstream->is_head_request = slice_eq(request->method, SLICE("HEAD"));
+    upstream->is_chunked = request->body_bytes < 0;
     upstream->is_body_ended = is_whole;
     upstream->requests++;
     counter_add(&upstream->worker->counters.upstream_requests, 1);
-    send_request(upstream, head);
+    send_request(upstream, buf_slice(head));
     want_events(upstream);
+    return true;
 }
 
 static void queue_parts(struct upstream *upstream, const struct slice *parts, size_t count, size_t skip)
@@ -113,8 +125,10 @@ static void queue_parts(struct upstream *upstream, const struct slice *parts, si
     }
 }
 
-void upstream_send_piece(struct upstream *upstream, struct slice piece, bool is_end, bool is_chunked)
+static void send_piece(struct back *back, struct slice piece, bool is_end)
 {
+    struct upstream *upstream = of_back(back);
+    bool is_chunked = upstream->is_chunked;
     char line[20];
     struct slice parts[4];
     size_t count = 0;
@@ -137,13 +151,14 @@ void upstream_send_piece(struct upstream *upstream, struct slice piece, bool is_
     want_events(upstream);
 }
 
-size_t upstream_unsent(const struct upstream *upstream)
+static size_t unsent(const struct back *back)
 {
-    return upstream->unsent.len;
+    return LIST_OWNER((uintptr_t)back, const struct upstream, back)->unsent.len;
 }
 
-bool upstream_is_sent(const struct upstream *upstream)
+static bool is_sent(const struct back *back)
 {
+    const struct upstream *upstream = LIST_OWNER((uintptr_t)back, const struct upstream, back);
     return upstream->unsent.len == 0 && upstream->body_index >= upstream->body_count && upstream->is_body_ended;
 }
 
@@ -162,7 +177,7 @@ static void on_writable(struct upstream *upstream)
     if (upstream->unsent.len == 0)
         send_request(upstream, slice_make("", 0));
     want_events(upstream);
-    if (waiting && upstream->unsent.len < UPSTREAM_BODY_HIGH / 2 && upstream->stream)
+    if (waiting && upstream->unsent.len < BACK_UNSENT_HIGH / 2 && upstream->stream)
         stream_upstream_drained(upstream->stream);
 }
 
@@ -326,8 +341,9 @@ void upstream_h1_busy_event(struct upstream *upstream, unsigned events)
         on_readable(upstream, events);
 }
 
-void upstream_pause(struct upstream *upstream, bool is_paused)
+static void pause_reading(struct back *back, bool is_paused)
 {
+    struct upstream *upstream = of_back(back);
     if (upstream->is_paused == is_paused || upstream->state != UPSTREAM_BUSY)
         return;
     upstream->is_paused = is_paused;
@@ -340,7 +356,7 @@ void upstream_pause(struct upstream *upstream, bool is_paused)
 
 void upstream_assign(struct upstream *upstream, struct stream *stream)
 {
-    list_remove(&upstream->idle_node);
+    list_remove(&upstream->pool_node);
     upstream->stream = stream;
     upstream->pool->active++;
     upstream->state = UPSTREAM_BUSY;
@@ -360,25 +376,10 @@ static bool is_reusable(const struct upstream *upstream)
            !(upstream->tls && tls_has_pending(upstream->tls));
 }
 
-// The configuration changed meanwhile: the connection goes on in the new one's pool, if that has its endpoint; but
-// requests that began before and still wait for a connection come first.
-static bool follow_reload(struct upstream *upstream)
+static void release(struct back *back)
 {
-    struct backend_pool *backend = upstream->pool->backend;
-    if (!backend->pools->is_retired || !list_is_empty(&backend->waiting))
-        return true;
-    struct endpoint_pool *successor = pool_successor(upstream->pool);
-    if (!successor)
-        return false;
-    upstream->pool->active--;
-    successor->active++;
-    pool_adopt(successor, upstream);
-    return true;
-}
-
-void upstream_release(struct upstream *upstream)
-{
-    if (!is_reusable(upstream) || !follow_reload(upstream)) {
+    struct upstream *upstream = of_back(back);
+    if (!is_reusable(upstream) || !upstream_follow_reload(upstream, 1)) {
         upstream_abort(upstream);
         return;
     }
@@ -393,11 +394,26 @@ void upstream_release(struct upstream *upstream)
         buf_fini(&upstream->held);
         buf_init(&upstream->held, UPSTREAM_HEAD_BYTES + WORKER_READ_BYTES);
     }
-    list_push(&pool->idle, &upstream->idle_node);
+    list_push(&pool->idle, &upstream->pool_node);
     want_events(upstream);
-    int64_t idle_us = upstream->idle_us;
-    if (upstream->worker->overload >= OVERLOAD_SHRINK && idle_us > SHRUNK_IDLE_US)
-        idle_us = SHRUNK_IDLE_US;
-    worker_deadline(upstream->worker, &upstream->deadline, loop_now_us() + idle_us);
+    worker_deadline(upstream->worker, &upstream->deadline, loop_now_us() + upstream_idle_us(upstream));
     pool_serve(pool->backend);
+}
+
+static const struct back_ops back_ops = {
+    .send = send_head,
+    .send_piece = send_piece,
+    .unsent = unsent,
+    .is_sent = is_sent,
+    .pause = pause_reading,
+    .release = release,
+};
+
+void upstream_h1_start(struct upstream *upstream)
+{
+    upstream->state = UPSTREAM_BUSY;
+    upstream->back.ops = &back_ops;
+    worker_deadline(upstream->worker, &upstream->deadline, DEADLINE_NONE);
+    loop_io_want(&upstream->io, LOOP_READ);
+    stream_upstream_ready(upstream->stream);
 }

@@ -17,8 +17,17 @@ void upstream_fail(struct upstream *upstream, enum error_code error, struct slic
 ssize_t upstream_read(struct upstream *upstream, char *bytes, size_t cap);
 ssize_t upstream_write(struct upstream *upstream, const struct slice *parts, size_t count);
 
+// How long it may be idle now.
+int64_t upstream_idle_us(const struct upstream *upstream);
+// The configuration changed meanwhile: the connection goes on in the new one's pool, if that has its endpoint; but
+// requests that began before and still wait for a connection come first. `active`: requests under way on it. False when
+// there is no place for it any more.
+bool upstream_follow_reload(struct upstream *upstream, uint32_t active);
+
 // ---- HTTP/1.1 (upstream_h1.c) -------------------------------------------------------------------------------------
 
+// It is connected.
+void upstream_h1_start(struct upstream *upstream);
 // Of a connection that a request is under way on, or none.
 void upstream_h1_busy_event(struct upstream *upstream, unsigned events);
 void upstream_h1_idle_event(struct upstream *upstream, unsigned events);

@@ -62,12 +62,25 @@ static void check_backend(const struct config_backend *backend, struct findings 
 }
 
 // What was asked for and is not written is never left out in silence (S10).
+// A cluster speaks one protocol.
+static void check_protocols(const struct config_rule *rule, struct findings *findings)
+{
+    for (size_t i = 1; i < rule->ref_count; i++)
+        if (rule->refs[i].backend && rule->refs[0].backend &&
+            rule->refs[i].backend->is_h2c != rule->refs[0].backend->is_h2c)
+            finding_error(findings, rule->mark,
+                          "weir envoy does not write rules of which some backends have appProtocols and others not");
+}
+
 void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings)
 {
     for (size_t i = 0; i < bootstrap->config->listener_count; i++)
         check_listener(bootstrap, &bootstrap->config->listeners[i], findings);
     for (size_t i = 0; i < bootstrap->config->backend_count; i++)
         check_backend(&bootstrap->config->backends[i], findings);
+    for (size_t i = 0; i < bootstrap->config->route_count; i++)
+        for (size_t j = 0; j < bootstrap->config->routes[i].rule_count; j++)
+            check_protocols(&bootstrap->config->routes[i].rules[j], findings);
 }
 
 // ---- xDS ------------------------------------------------------------------------------------------------------

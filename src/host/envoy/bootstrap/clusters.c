@@ -174,8 +174,47 @@ static void emit_checks(struct emit *emit, const struct config_active_health *ac
 
 // ---- protocol and TLS -----------------------------------------------------------------------------------------
 
-static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, const struct config_traffic *traffic)
+static void emit_http2(struct emit *emit, const struct config_traffic *traffic)
 {
+    emit_object(emit, "http2_protocol_options");
+    emit_u64(emit, "max_concurrent_streams", traffic->h2_streams);
+    emit_u64(emit, "initial_stream_window_size", traffic->h2_stream_window);
+    emit_u64(emit, "initial_connection_window_size", traffic->h2_connection_window);
+    if (traffic->h2_ping_interval_ms) {
+        emit_object(emit, "connection_keepalive");
+        emit_ms(emit, "interval", traffic->h2_ping_interval_ms);
+        emit_ms(emit, "timeout", traffic->h2_ping_timeout_ms);
+        emit_end(emit);
+    }
+    emit_end(emit);
+}
+
+// One cluster speaks one protocol to all its endpoints, or lets ALPN tell it.
+static void emit_choice(struct emit *emit, const struct config_rule *rule)
+{
+    bool is_h2 = true, is_h2_offered = true;
+    for (size_t i = 0; i < rule->ref_count; i++) {
+        const struct config_backend *backend = rule->refs[i].backend;
+        if (!bootstrap_is_usable(&rule->refs[i]))
+            continue;
+        const struct config_tls *tls = &backend->tls;
+        is_h2 &= tls->is_enabled ? tls->choice.has_alpn && !tls->choice.offers_http_1 && tls->choice.offers_h2
+                                 : backend->is_h2c;
+        is_h2_offered &= tls->is_enabled && (!tls->choice.has_alpn || tls->choice.offers_h2);
+    }
+    emit_object(emit, is_h2_offered && !is_h2 ? "auto_config" : "explicit_http_config");
+    if (!is_h2) {
+        emit_object(emit, "http_protocol_options");
+        emit_end(emit);
+    }
+    if (is_h2 || is_h2_offered)
+        emit_http2(emit, &rule->traffic);
+    emit_end(emit);
+}
+
+static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, const struct config_rule *rule)
+{
+    const struct config_traffic *traffic = &rule->traffic;
     emit_object(emit, "typed_extension_protocol_options");
     emit_any(emit, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
              "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
@@ -184,10 +223,7 @@ static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, 
     if (traffic->max_requests_per_connection)
         emit_u64(emit, "max_requests_per_connection", traffic->max_requests_per_connection);
     emit_end(emit);
-    emit_object(emit, "explicit_http_config");
-    emit_object(emit, "http_protocol_options");
-    emit_end(emit);
-    emit_end(emit);
+    emit_choice(emit, rule);
     emit_list(emit, "http_filters");
     emit_typed(emit, "", "weir", MODULE_FILTER);
     bootstrap_module(bootstrap, emit);
@@ -329,7 +365,7 @@ static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, c
     emit_balancing(emit, &rule->traffic);
     emit_outliers(emit, &rule->traffic.passive);
     emit_checks(emit, &rule->traffic.active);
-    emit_protocol(bootstrap, emit, &rule->traffic);
+    emit_protocol(bootstrap, emit, rule);
     emit_sockets(emit, rule);
     emit_assignment(emit, rule, name);
     emit_end(emit);

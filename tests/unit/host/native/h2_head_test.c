@@ -16,7 +16,7 @@ static void add(struct h2_head *head, const char *name, const char *value)
 
 static void begin(struct h2_head *head, const char *method, const char *path)
 {
-    h2_head_begin(head, &limits);
+    h2_head_begin(head, &limits, false);
     add(head, ":method", method);
     add(head, ":scheme", "http");
     add(head, ":authority", "api.example:8080");
@@ -124,7 +124,7 @@ static void test_hosts(void **state)
     begin(&head, "GET", "/");
     add(&head, "host", "api.example");
     assert_int_equal(finish(&head, true, &request), ERROR_MALFORMED_HEAD);
-    h2_head_begin(&head, &limits);
+    h2_head_begin(&head, &limits, false);
     add(&head, ":method", "GET");
     add(&head, ":path", "/");
     add(&head, "host", "only.example");
