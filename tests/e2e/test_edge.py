@@ -39,9 +39,11 @@ def test_a_refused_head_is_logged(gateway, name):
     front = gateway(QUICKSTART)
     bytes_, status, flags = HTTP1[name]
     wire = Wire(front.url)
-    assert wire.send(bytes_).answer()[0] == status
+    answer = wire.send(bytes_).answer()
+    assert answer[0] == status
     line = front.native.log_line(f'"response_code":{status}')
     assert line["response_flags"] == flags and line["response_code_details"] and line["method"] is None
+    assert b"\r\nx-request-id: %s\r\n" % line["x-request-id"].encode() in answer[1], "what the client was told finds the line"
     assert line["downstream_remote_address"] == "127.0.0.1:%d" % wire.socket.getsockname()[1]
     assert line["bytes_sent"] > 0
     assert len(front.native.lines) == 1, "one line a request"

@@ -60,18 +60,20 @@ static const struct config_listener *find_listener(const struct refused *refused
 
 void access_log_refused(const struct refused *refused)
 {
-    static const struct fields none;
     struct worker *worker = refused->client->worker;
     const struct config_listener *listener = find_listener(refused);
     const struct error_info *info = error_info(refused->error);
     int64_t now_us = loop_now_us();
     if (!listener || !worker->pools)
         return;
+    const struct field *id = refused->answer ? fields_find(&refused->answer->fields, SLICE("x-request-id")) : NULL;
+    const struct fields known = {(struct field *)(uintptr_t)id, id != NULL,
+                                 1}; // the id that the client was told finds the line
     struct record record = {
         .duration_us = now_us - refused->since_us,
         .upstream_time_us = -1,
         .protocol = protocol_name(refused->version),
-        .request = &none,
+        .request = &known,
         .response = refused->answer ? &refused->answer->fields : NULL,
         .status = refused->answer ? refused->answer->status : 0,
         .flags = info->flags.len ? info->flags : SLICE("-"),
