@@ -51,16 +51,27 @@ static struct slice why_wins(const struct route_entry *winner, const struct rout
     return order_step_text(step);
 }
 
+// Where a listener has hosts of its own, what holds there may not hold on others of the route.
+static struct slice where(struct analysis *analysis)
+{
+    const struct config_listener *listener = analysis->table->listener;
+    if (!listener->hostname.len)
+        return SLICE("");
+    return arena_printf(&analysis->scratch, " on listener \"" SLICE_FMT "\" (" SLICE_FMT ")", SLICE_ARG(listener->name),
+                        SLICE_ARG(listener->hostname));
+}
+
 static void tell_shadowed(struct analysis *analysis, const struct route_entry *entry, const struct route_entry *by)
 {
     struct slice name = entry_name(&analysis->scratch, by);
     struct slice because = why_wins(by, entry);
+    struct slice here = where(analysis);
     warn(analysis, entry,
          arena_printf(&analysis->scratch,
-                      "this match can never win: " SLICE_FMT
+                      "this match can never win" SLICE_FMT ": " SLICE_FMT
                       " applies to all of its requests and wins because " SLICE_FMT
                       "; remove one of the two or give this one a further condition",
-                      SLICE_ARG(name), SLICE_ARG(because)));
+                      SLICE_ARG(here), SLICE_ARG(name), SLICE_ARG(because)));
 }
 
 static void tell_tie(struct analysis *analysis, const struct route_entry *entry, const struct route_entry *winner)
@@ -69,12 +80,13 @@ static void tell_tie(struct analysis *analysis, const struct route_entry *entry,
         return;
     struct slice name = entry_name(&analysis->scratch, winner);
     struct slice because = why_wins(winner, entry);
+    struct slice here = where(analysis);
     warn(analysis, entry,
          arena_printf(&analysis->scratch,
-                      "this match ties with " SLICE_FMT
+                      "this match ties" SLICE_FMT " with " SLICE_FMT
                       " on requests that fulfil both; that one wins, only because " SLICE_FMT
                       "; give one of the two a further condition to make the choice plain",
-                      SLICE_ARG(name), SLICE_ARG(because)));
+                      SLICE_ARG(here), SLICE_ARG(name), SLICE_ARG(because)));
 }
 
 // ---- condition sets as text -----------------------------------------------------------------------------------

@@ -38,6 +38,16 @@ def test_an_unset_variable_is_one_finding(tmp_path):
     assert len(re.findall(r": error: ", run.stdout)) == 1 and "${WEIR_NO_SUCH_VARIABLE}" in run.stdout, run.stdout
 
 
+def test_folders_within_folders_are_named(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbf" + (EXAMPLES / "quickstart.yaml").read_bytes().replace(b"\n", b"\r\n"))
+    run = weir("check", tmp_path)
+    assert run.returncode == 0, run.stdout
+    assert f"{tmp_path}/in: note: a folder within a folder is not read" in run.stdout
+    assert ".git" not in run.stdout
+
+
 def test_check_for_machines():
     run = weir("check", "--json", HERE / "ten_mistakes.yaml")
     assert run.returncode == 2

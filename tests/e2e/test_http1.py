@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from native import Native
+import vectors
+
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 BODY = b'{"model":"demo","messages":[{"role":"user","content":"hi"}]}'
 STREAM = b'{"model":"demo","stream":true,"messages":[{"role":"user","content":"hi"}]}'
@@ -227,3 +230,49 @@ def test_answer_to_a_body_that_is_not_read_is_not_lost(quickstart):
         pass
     status, head, _ = wire.answer()
     assert status == 404 and b"connection: close" in head
+
+
+SCOPED = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: g}
+spec: {gatewayClassName: c, listeners: [{name: l, protocol: HTTP, port: 80, hostname: "*.example.com"}]}
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIGatewayRoute
+metadata: {name: r}
+spec:
+  parentRefs: [{name: g}]
+  rules:
+    - matches: [{headers: [{name: x-ai-eg-model, value: demo}, {name: x-who, value: "${WHO}"}]}]
+      backendRefs: [{name: b, headerMutation: {set: [{name: x-mine, value: "${WHO}"}]}}]
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIServiceBackend
+metadata: {name: b}
+spec: {schema: {name: OpenAI}, backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: b}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: b}
+spec: {endpoints: [{ip: {address: 127.0.0.1, port: 9}}]}
+"""
+
+
+def test_a_host_that_no_listener_serves(tmp_path):
+    file = tmp_path / "scoped.yaml"
+    file.write_text(SCOPED)
+    port, admin = vectors.free_port(), vectors.free_port()
+    weir = Native(file, "--port-offset", str(port - 80), "--admin-port", str(admin), env={"WHO": "hushed"})
+    try:
+        status, _, body = Wire(f"http://127.0.0.1:{port}").send(request()).answer()
+        error = json.loads(body)["error"]
+        assert status == 404 and error["code"] == "model_not_found"
+        assert error["message"].startswith("No matching route found.") and error["message"].endswith("No listener serves this host.")
+        # What the environment says is not shown on the admin port.
+        for page in "config", "routes":
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/{page}") as answer:
+                text = answer.read().decode()
+                assert "hushed" not in text and text.count("***") == 2 and "demo" in text
+    finally:
+        weir.stop()

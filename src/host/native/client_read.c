@@ -43,7 +43,7 @@ const struct config_listener *client_listener(const struct client *client, struc
     const struct tls_session *tls = client->transport.tls;
     const struct config_listener *listener =
         generation_find_name(generation, client->listener->port->number, http_host(authority));
-    *ret_error = ERROR_PATH_UNKNOWN;
+    *ret_error = ERROR_HOST_UNKNOWN;
     if (!listener)
         return NULL;
     *ret_error = ERROR_MISDIRECTED; // a listener's demands on clients are not to be got around by its name alone

@@ -71,6 +71,7 @@ static void shadows_of_less_specific_conditions(void **state)
     add_rule(&f, open, "");
     compile(&f);
     assert_int_equal(count_findings(&f, FINDING_WARNING, "can never win"), 2);
+    assert_int_equal(count_findings(&f, FINDING_WARNING, "can never win on listener \"\" (api.x.com): "), 2);
     assert_int_equal(f.findings.items[0].mark.line, 101);
     assert_int_equal(f.findings.items[1].mark.line, 103);
     assert_int_equal(f.findings.count, 2);
