@@ -52,6 +52,20 @@ class Upload:
         return data
 
 
+def fill(weir, uploads, percent):
+    """Lets the uploads grow until so much of the limit is resident; each step is waited for, so that it does not go far beyond."""
+    def resident():
+        return weir.metric("process_resident_memory_bytes")
+    end, turn = time.monotonic() + 60, 0
+    while (before := resident()) < LIMIT_MIB * (1 << 20) * percent / 100:
+        assert time.monotonic() < end, "memory does not grow"
+        uploads[turn % len(uploads)].grow()
+        turn += 1
+        taken = time.monotonic() + 0.5
+        while resident() <= before and time.monotonic() < taken:
+            time.sleep(0.01)
+
+
 def test_memory_that_runs_short_is_met_in_steps(run):
     weir = run("--memory-limit", f"{LIMIT_MIB}Mi")
     assert weir.metric("weir_memory_limit_bytes") == LIMIT_MIB << 20
@@ -59,37 +73,34 @@ def test_memory_that_runs_short_is_met_in_steps(run):
     idle = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=10)
     assert weir.ask(idle).status == 200
     uploads = [Upload(weir.port) for _ in range(4)]
-    level = 0
-    for turn in range(200):
-        level = weir.metric("weir_overload_level")
-        if level >= 2:
+    for _ in range(20):  # what is given back to the system at the first look may be enough to leave the level again
+        fill(weir, uploads, 87)
+        wait_until(lambda: weir.metric("weir_overload_entered_total{level=\"refuse\"}") >= 1, 30)
+        refused = weir.ask()
+        if refused.status == 503:
             break
-        uploads[turn % len(uploads)].grow()
-        time.sleep(0.03)
-    assert level >= 2
-    refused = weir.ask()
     assert refused.status == 503 and refused.getheader("retry-after") == "1"
     assert json.loads(refused.body)["error"]["code"] == "overloaded"
     assert refused.getheader("connection") == "close"
     assert weir.metric("weir_overload_refused_total") >= 1
     assert weir.metric("weir_overload_closed_total") >= 1  # the idle one
     assert idle.sock is None or idle.sock.recv(1) == b""
-    for turn in range(200):  # on to the last step; a write fails once its request was ended
-        if weir.metric("weir_overload_shed_total") >= 1:
-            break
+    def shed():  # on to the last step; a write fails once its request was ended
         try:
-            uploads[turn % len(uploads)].grow()
+            uploads[int(time.monotonic() * 1000) % len(uploads)].grow()
         except OSError:
             pass
-        time.sleep(0.03)
-    assert weir.metric("weir_overload_shed_total") >= 1
+        return weir.metric("weir_overload_shed_total") >= 1
+    wait_until(shed, 60)
     for each in uploads:
         each.socket.close()
-    wait_until(lambda: weir.metric("weir_overload_level") == 0)
+    wait_until(lambda: weir.metric("weir_overload_level") == 0, 30)
     assert weir.ask().status == 200
-    for level in ("shrink", "refuse", "shed"):
-        assert weir.metric('weir_overload_entered_total{level="%s"}' % level) >= 1
-        assert sum(f"overload level {level}" in line for line in weir.native.errors) <= 5
+    entered = {level: weir.metric('weir_overload_entered_total{level="%s"}' % level) for level in ("shrink", "refuse", "shed")}
+    for level, times in entered.items():
+        assert times >= 1
+        # once for each change, upwards and downwards, not at each look
+        assert sum(f"overload level {level}" in line for line in weir.native.errors) <= 2 * sum(entered.values())
 
 
 def test_a_memory_limit_is_a_size():

@@ -449,13 +449,20 @@ def test_renewal(serve, pki, by):
     answer = http.client.HTTPResponse(connection, method="GET")
     answer.begin()
     assert answer.read(5) == b"one.."
-    for name in ("key", "pem"):
-        (pki / f"turn.{name}.new").write_bytes((pki / f"renewed.{name}").read_bytes())
-    for name in ("key", "pem"):
-        os.rename(pki / f"turn.{name}.new", pki / f"turn.{name}")
-    if by == "signal":
-        server.native.process.send_signal(signal.SIGHUP)
-    assert wait_for(lambda: server.shown("localhost") == "renewed", 1)
+    took = []
+    for shown in ("renewed", "default", "renewed", "default", "renewed"):  # until one is quick: the machine may be busy
+        for name in ("key", "pem"):
+            (pki / f"turn.{name}.new").write_bytes((pki / f"{shown}.{name}").read_bytes())
+        for name in ("key", "pem"):
+            os.rename(pki / f"turn.{name}.new", pki / f"turn.{name}")
+        begin = time.monotonic()
+        if by == "signal":
+            server.native.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: server.shown("localhost") == shown, 15)
+        took.append(time.monotonic() - begin)
+        if took[-1] < 1:
+            break
+    assert min(took) < 1
     Handler.go.release(3)
     assert answer.read() == b"two.."
     assert server.ask(connection, "localhost")[0] == 200, "the old connection serves on"

@@ -244,6 +244,14 @@ static bool take_ready(struct endpoint_pool *endpoint, const struct config_traff
     return false;
 }
 
+// A request that began before a reload finds the connections where these went, if the endpoint is still there.
+static bool take_ready_of_successor(struct endpoint_pool *endpoint, const struct config_traffic *traffic,
+                                    struct stream *stream)
+{
+    struct endpoint_pool *successor = endpoint->backend->pools->is_retired ? pool_successor(endpoint) : NULL;
+    return successor && take_ready(successor, traffic, stream);
+}
+
 static bool close_one_idle(struct list *connections)
 {
     for (struct list *node = connections->prev; node != connections; node = node->prev) {
@@ -325,7 +333,7 @@ enum pool_answer pool_take(struct backend_pool *backend, const struct config_tra
     size_t pick = pool_pick(traffic->lb, backend->endpoints, count, &backend->turn,
                             count > 1 ? worker_random(backend->pools->worker) : 0);
     struct endpoint_pool *endpoint = &backend->endpoints[pick];
-    if (!fresh && take_ready(endpoint, traffic, stream))
+    if (!fresh && (take_ready(endpoint, traffic, stream) || take_ready_of_successor(endpoint, traffic, stream)))
         return POOL_READY;
     if (!load_take(&backend->load->pending, traffic->max_pending_requests))
         return POOL_OVERFLOW;
