@@ -215,6 +215,50 @@ static const struct field client_crl[] = {
     END_OF_FIELDS,
 };
 
+static const char *const match_types[] = {"Exact", "Prefix", "Suffix", "RegularExpression", NULL};
+static const char *const served_match_types[] = {"Exact", "Prefix", "Suffix", NULL};
+
+static const struct field name_match[] = {
+    {.name = "type",
+     .type = FIELD_STRING,
+     .values = match_types,
+     .served = served_match_types,
+     .words = "use Exact, Prefix or Suffix",
+     .preset = "Exact",
+     .doc = "How it is compared. An exact DNS name is also matched by a wildcard of the certificate."},
+    {.name = "value",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .min = 1,
+     .max = 1024,
+     .doc = "The name, or part of it."},
+    END_OF_FIELDS,
+};
+
+#define NAME_LIST(field_name, text)                                                                                    \
+    {                                                                                                                  \
+        .name = field_name, .type = FIELD_LIST, .item = FIELD_OBJECT, .fields = name_match, .max = 64, .doc = text     \
+    }
+
+static const struct field client_names[] = {
+    NAME_LIST("dnsNames", "DNS names."),
+    NAME_LIST("emailAddresses", "Email addresses."),
+    NAME_LIST("ipAddresses", "IP addresses."),
+    NAME_LIST("uris", "URIs, such as SPIFFE identities."),
+    REFUSED("otherNames", "names of other kinds are not done: use dnsNames, emailAddresses, ipAddresses or uris",
+            "Names of other kinds."),
+    END_OF_FIELDS,
+};
+
+// Names that nobody has are a mistake: the block alone would let everybody in.
+static void rule_client_names(struct check *check, const struct node *names)
+{
+    for (const struct field *field = client_names; field->name; field++)
+        if (node_first(node_get(names, slice_from_cstr(field->name))))
+            return;
+    check_error(check, names, "subjectAltNames needs a name: which clients are to be let in?");
+}
+
 static const struct field client_validation[] = {
     {.name = "optional",
      .type = FIELD_BOOL,
@@ -241,8 +285,11 @@ static const struct field client_validation[] = {
      .item_max = 95,
      .max = 64,
      .doc = "SHA-256 of certificates in hexadecimal digits, perhaps with colons; likewise."},
-    REFUSED("subjectAltNames", "choosing clients by their names is not done yet: trust a CA of their own, or pin them",
-            "Names of clients."),
+    {.name = "subjectAltNames",
+     .type = FIELD_OBJECT,
+     .fields = client_names,
+     .rule = rule_client_names,
+     .doc = "The client's certificate must have one of these alternative names, beside being trusted."},
     {.name = "crl", .type = FIELD_OBJECT, .fields = client_crl, .doc = "Revoked certificates."},
     END_OF_FIELDS,
 };

@@ -166,6 +166,15 @@ struct config_forward_proxy {
 
 enum config_listener_protocol { LISTENER_HTTP, LISTENER_HTTPS, LISTENER_PASSTHROUGH };
 
+enum config_client_name_kind { CLIENT_NAME_DNS, CLIENT_NAME_EMAIL, CLIENT_NAME_IP, CLIENT_NAME_URI };
+
+// An alternative name in the certificate of a client that is let in.
+struct config_client_name {
+    enum config_client_name_kind kind;
+    enum { NAME_EXACT, NAME_PREFIX, NAME_SUFFIX } how;
+    struct slice value; // an exact address in the form of RFC 5952
+};
+
 struct config_server_tls { // towards clients
     struct config_certificate *certificates;
     size_t certificate_count;
@@ -177,6 +186,8 @@ struct config_server_tls { // towards clients
     size_t client_hash_count;
     struct slice *client_key_hashes; // SHA-256 of its public key (SPKI)
     size_t client_key_hash_count;
+    struct config_client_name *client_names; // any of them must be in the certificate, beside all else; none: whatever
+    size_t client_name_count;
     struct mark mark;
 };
 

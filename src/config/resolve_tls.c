@@ -203,6 +203,49 @@ static struct slice *read_hashes(struct resolver *resolver, const struct node *l
     return hashes;
 }
 
+// Addresses are compared as they are written, so that exact ones are written as the host writes those of certificates.
+static struct slice read_client_name(struct resolver *resolver, const struct config_client_name *name,
+                                     const struct node *item)
+{
+    char text[IP_TEXT_MAX];
+    struct ip ip;
+    struct slice value = node_get_text(item, SLICE("value"));
+    if (name->kind != CLIENT_NAME_IP || name->how != NAME_EXACT)
+        return value;
+    if (!ip_parse(value, &ip)) {
+        finding_error(resolver->findings, node_mark(node_get(item, SLICE("value"))),
+                      "this is no IP address; for a part of one use type Prefix or Suffix");
+        return value;
+    }
+    value = arena_dup(resolver->arena, slice_make(text, ip_write(&ip, text)));
+    resolver->has_failed |= !value.ptr;
+    return value;
+}
+
+static void read_client_names(struct resolver *resolver, const struct node *names, struct config_server_tls *server)
+{
+    static const struct slice lists[] = {
+        [CLIENT_NAME_DNS] = SLICE_INIT("dnsNames"),
+        [CLIENT_NAME_EMAIL] = SLICE_INIT("emailAddresses"),
+        [CLIENT_NAME_IP] = SLICE_INIT("ipAddresses"),
+        [CLIENT_NAME_URI] = SLICE_INIT("uris"),
+    };
+    size_t count = 0, kinds = sizeof lists / sizeof lists[0];
+    for (size_t kind = 0; kind < kinds; kind++)
+        count += node_count(node_get(names, lists[kind]));
+    server->client_names = RESOLVE_ARRAY(resolver, struct config_client_name, count);
+    for (size_t kind = 0; kind < kinds && server->client_names; kind++)
+        for (const struct node *item = node_first(node_get(names, lists[kind])); item; item = item->next) {
+            struct config_client_name *name = &server->client_names[server->client_name_count++];
+            struct slice type = node_get_text(item, SLICE("type"));
+            name->kind = (enum config_client_name_kind)kind;
+            name->how = slice_eq(type, SLICE("Prefix"))   ? NAME_PREFIX
+                        : slice_eq(type, SLICE("Suffix")) ? NAME_SUFFIX
+                                                          : NAME_EXACT;
+            name->value = read_client_name(resolver, name, item);
+        }
+}
+
 static void read_lists(struct resolver *resolver, const struct resource *owner, const struct node *crl,
                        struct config_trust *trust)
 {
@@ -231,6 +274,7 @@ static void read_validation(struct resolver *resolver, const struct resource *po
         read_hashes(resolver, node_get(validation, SLICE("certificateHashes")), true, &server->client_hash_count);
     server->client_key_hashes =
         read_hashes(resolver, node_get(validation, SLICE("spkiHashes")), false, &server->client_key_hash_count);
+    read_client_names(resolver, node_get(validation, SLICE("subjectAltNames")), server);
 }
 
 struct config_server_tls resolve_server_tls(struct resolver *resolver, const struct resource *gateway,

@@ -411,6 +411,41 @@ def test_pinned_client_certificates(serve, pki):
     assert fails(server.connect, "localhost", server.context("revoked"))
 
 
+NAMED = {
+    "dnsNames": [("Exact", "Worker.clients.example", True), ("Exact", "clients.example", False), ("Prefix", "worker.", True),
+                 ("Suffix", ".clients.EXAMPLE", True), ("Suffix", "x.clients.example", False), ("Prefix", "named", False),
+                 ("Exact", "a.wild.example", True), ("Exact", "a.b.wild.example", False), ("Exact", "wild.example", False)],
+    "uris": [("Exact", "spiffe://cluster/ns/a/sa/b", True), ("Exact", "SPIFFE://cluster/ns/a/sa/b", False),
+             ("Prefix", "spiffe://cluster/", True), ("Suffix", "/sa/c", False)],
+    "emailAddresses": [("Exact", "ops@example.org", True), ("Suffix", "@example.org", True),
+                       ("Exact", "spiffe://cluster/ns/a/sa/b", False)],
+    "ipAddresses": [("Exact", "192.0.2.5", True), ("Exact", "2001:DB8:0::5", True), ("Exact", "192.0.2.6", False),
+                    ("Prefix", "192.0.2.", True)],
+}
+
+
+@pytest.fixture(scope="module")
+def named(pki):
+    make.leaf(pki, "named", "DNS:worker.clients.example,DNS:*.wild.example,URI:spiffe://cluster/ns/a/sa/b,"
+                            "email:ops@example.org,IP:192.0.2.5,IP:2001:db8::5", ca="clients")
+
+
+@pytest.mark.parametrize("kind, how, value, is_let_in", [(kind, *case) for kind, cases in NAMED.items() for case in cases])
+def test_named_client_certificates(serve, pki, named, kind, how, value, is_let_in):
+    """Who has one of the names is let in; who has none is not."""
+    names = ", subjectAltNames: {%s: [{value: '%s', type: %s}], dnsNames: [{value: none.example}]}" % (kind, value, how)
+    if kind == "dnsNames":
+        names = ", subjectAltNames: {dnsNames: [{value: none.example}, {value: '%s', type: %s}]}" % (value, how)
+    server = serve(more=secret("default", pki, "default") + trust("clients", pki, "clients") +
+                   policy("p", validation("false", names)))
+    if is_let_in:
+        with server.connect("localhost", server.context("named")) as connection:
+            assert server.ask(connection, "localhost")[0] == 200
+    else:
+        assert fails(server.connect, "localhost", server.context("named"))
+    assert fails(server.connect, "localhost", server.context("good"))
+
+
 def test_demand_of_one_listener(serve, pki):
     """Neither the Host header nor a session of another listener gets around it."""
     server = serve(NAMES, more=secrets(pki) + trust("clients", pki, "clients") + policy("p", validation(), "exact"))

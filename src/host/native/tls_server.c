@@ -1,5 +1,6 @@
 // The listeners' side: one SSL_CTX a listener of protocol HTTPS. The listener is chosen before (client_hello.h), so that
 // all that it says holds from the first byte on.
+#include "host/native/tls_names.h"
 #include "host/native/tls_parts.h"
 #include "host/native/tls_pem.h"
 #include "host/native/tls_ticket.h"
@@ -37,6 +38,7 @@ struct tls_server {
     unsigned char (*hashes)[SHA256_DIGEST_LENGTH];
     size_t hash_count; // of certificates; those of keys follow
     size_t key_hash_count;
+    struct tls_names *names; // NULL: clients are not asked for a certificate
     struct staple staples[CERTIFICATES_MAX];
     size_t staple_count;
 };
@@ -68,6 +70,13 @@ static bool make_identity(struct tls_server *server, const struct config_server_
     add_text(digest, SLICE("keys"));
     for (size_t i = 0; is_fine && i < config->client_key_hash_count; i++)
         add_text(digest, config->client_key_hashes[i]);
+    add_text(digest, SLICE("names"));
+    for (size_t i = 0; is_fine && i < config->client_name_count; i++) {
+        unsigned char sort[] = {(unsigned char)config->client_names[i].kind,
+                                (unsigned char)config->client_names[i].how};
+        add_text(digest, slice_make((const char *)sort, sizeof sort));
+        add_text(digest, config->client_names[i].value);
+    }
     is_fine = is_fine && EVP_DigestFinal_ex(digest, server->identity, NULL) == 1;
     EVP_MD_CTX_free(digest);
     return is_fine;
@@ -207,9 +216,11 @@ static int on_client_certificate(int is_fine, X509_STORE_CTX *chain)
     SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
     const struct tls_session *session = SSL_get_app_data(ssl);
     const struct tls_server *server = session->server;
-    if (!is_fine || X509_STORE_CTX_get_error_depth(chain) > 0 || server->hash_count + server->key_hash_count == 0)
+    X509 *leaf = X509_STORE_CTX_get_current_cert(chain);
+    if (!is_fine || X509_STORE_CTX_get_error_depth(chain) > 0)
         return is_fine;
-    if (is_pinned(server, X509_STORE_CTX_get_current_cert(chain)))
+    bool has_pins = server->hash_count + server->key_hash_count > 0;
+    if ((!has_pins || is_pinned(server, leaf)) && tls_names_fit(server->names, leaf))
         return 1;
     X509_STORE_CTX_set_error(chain, X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;
@@ -233,7 +244,8 @@ static const char *ask_clients(struct tls_server *server, const struct config_se
     int mode = SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
     if (!config->asks_client)
         return NULL;
-    if (!keep_hashes(server, config))
+    server->names = tls_names_new(config->client_names, config->client_name_count);
+    if (!server->names || !keep_hashes(server, config))
         return "out of memory";
     if (!config->is_client_optional)
         mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -296,6 +308,7 @@ void tls_server_unref(struct tls_server *server)
         OPENSSL_free(server->staples[i].der);
     }
     free(server->hashes);
+    tls_names_free(server->names);
     free(server);
 }
 

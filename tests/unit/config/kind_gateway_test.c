@@ -238,7 +238,15 @@ static void test_client_traffic_policy(void **state)
         {CTP("tls: {clientValidation: {}}"), "clientValidation needs caCertificateRefs"},
         {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], optional: true}, minVersion: '1.3'}"), NULL},
         {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a, kind: Bundle}]}}"), "must name a ConfigMap"},
-        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], subjectAltNames: {}}}"), "by their names"},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], subjectAltNames: {}}}"), "needs a name"},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], subjectAltNames: {dnsNames: []}}}"),
+         "needs a name"},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], subjectAltNames: {dnsNames: [{value: b}]}}}"),
+         NULL},
+        {CTP("tls: {clientValidation: {caCertificateRefs: [{name: a}], subjectAltNames: {uris: [{type: "
+             "RegularExpression, "
+             "value: b}]}}}"),
+         "RegularExpression is not done yet"},
         {CTP("tls: {minVersion: '1.3', ciphers: [ECDHE-RSA-AES128-GCM-SHA256]}"), "setting ciphers has no effect"},
         {CTP("tls: {minVersion: '1.3', maxVersion: '1.2'}"), "minVersion must be smaller or equal"},
         {CTP("tls: {minVersion: '1.1'}"), "TLS 1.2 is the oldest"},

@@ -11,6 +11,8 @@ static void check_server_tls(const struct config_server_tls *tls, struct finding
     check_choice(&tls->choice, tls->mark, findings);
     if (tls->client_trust.crl_pem.len)
         finding_error(findings, tls->mark, "weir envoy does not write revocation lists");
+    if (tls->client_name_count)
+        finding_error(findings, tls->mark, "weir envoy does not write names of clients' certificates");
     if (tls->client_hash_count || tls->client_key_hash_count)
         finding_error(findings, tls->mark, "weir envoy does not write hashes of clients' certificates");
 }
