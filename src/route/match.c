@@ -214,6 +214,21 @@ static const struct route_entry *first_of(const struct entry_list *list, const s
     return best;
 }
 
+// Looks under the path and under each of its beginnings that a prefix may be, which are no more than a configured one is
+// long: a request's slashes alone make no work.
+static const struct route_entry *best_by_path(const struct route_bucket *bucket, const struct route_entry *best,
+                                              const struct route_request *request, struct arena *scratch)
+{
+    struct slice path = http_path(request->target);
+    if (bucket->by_path.count > 0)
+        best = first_of(map_get(&bucket->by_path, path), best, request, scratch);
+    size_t longest = path.len < bucket->prefix_max ? path.len : bucket->prefix_max;
+    for (size_t len = 1; len <= longest; len++)
+        if (len == path.len || path.ptr[len] == '/')
+            best = first_of(map_get(&bucket->by_prefix, slice_sub(path, 0, len)), best, request, scratch);
+    return best;
+}
+
 static const struct route_entry *best_in_bucket(const struct route_bucket *bucket, const struct route_request *request,
                                                 struct arena *scratch)
 {
@@ -221,6 +236,7 @@ static const struct route_entry *best_in_bucket(const struct route_bucket *bucke
                                        : request->model.len ? map_get(&bucket->by_model, request->model)
                                                             : NULL;
     const struct route_entry *best = first_of(indexed, NULL, request, scratch);
+    best = best_by_path(bucket, best, request, scratch);
     return first_of(&bucket->others, best, request, scratch);
 }
 

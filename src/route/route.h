@@ -34,7 +34,7 @@ struct route_hit {
 };
 
 // False: no rule applies. `scratch` serves joined header values. The cost does not depend on the number of rules whose
-// match has an exact x-ai-eg-model or x-ai-eg-backend.
+// match has an exact x-ai-eg-model or x-ai-eg-backend, or another exact path or prefix than the request has.
 bool route_match(const struct route_table *table, const struct route_request *request, struct arena *scratch,
                  struct route_hit *ret_hit);
 

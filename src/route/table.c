@@ -202,6 +202,13 @@ static bool bucket_add(struct arena *arena, struct route_bucket *bucket, const s
         return index_add(arena, &bucket->by_backend, entry->backend, entry);
     if (entry->model.len && !entry->names_backend)
         return index_add(arena, &bucket->by_model, entry->model, entry);
+    if (entry->path_type == MATCH_EXACT)
+        return index_add(arena, &bucket->by_path, entry->path, entry);
+    if (entry->path_type == MATCH_PREFIX && entry->path.len > 0) {
+        if (entry->path.len > bucket->prefix_max)
+            bucket->prefix_max = entry->path.len;
+        return index_add(arena, &bucket->by_prefix, entry->path, entry);
+    }
     return list_add(arena, &bucket->others, entry);
 }
 
@@ -214,6 +221,8 @@ static struct route_bucket *add_bucket(struct route_table *table, struct slice h
     bucket->first = first;
     map_init(&bucket->by_backend, table->arena, table->seed);
     map_init(&bucket->by_model, table->arena, table->seed);
+    map_init(&bucket->by_path, table->arena, table->seed);
+    map_init(&bucket->by_prefix, table->arena, table->seed);
     if (hostname.len == 0) {
         table->any = bucket;
         return bucket;

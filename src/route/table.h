@@ -57,6 +57,9 @@ struct route_bucket {
     size_t count;
     struct map by_backend; // value -> struct entry_list: matches with an exact x-ai-eg-backend
     struct map by_model;   // likewise for x-ai-eg-model, of those without a condition on the backend
+    struct map by_path;    // of the others those with an exact path: path -> struct entry_list
+    struct map by_prefix;  // likewise with a prefix, but "/"
+    size_t prefix_max;     // bytes of the longest of these
     struct entry_list others;
     bool has_ai;
 };

@@ -285,6 +285,57 @@ static void bad_expression_is_a_finding(void **state)
     fixture_fini(&f);
 }
 
+// ---- the index of paths ---------------------------------------------------------------------------------------
+
+static uint32_t next_random(uint32_t *seed)
+{
+    return *seed = *seed * 1664525 + 1013904223;
+}
+
+// "/a", "/a/bb//a", ...: few letters, so that paths begin with each other.
+static const char *random_path(struct fixture *f, uint32_t *seed)
+{
+    static const char *const parts[] = {"/a", "/b", "/aa", "/", "/a.b"};
+    const char *text = "";
+    for (uint32_t count = 1 + (next_random(seed) >> 16) % 4; count > 0; count--)
+        text = arena_printf(&f->arena, "%s%s", text, parts[(next_random(seed) >> 16) % 5]).ptr;
+    return text;
+}
+
+// What the search finds is the first entry of the table that applies: `winner` asks both.
+static void paths_are_found_in_the_order_of_the_table(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"exact", "exact", "prefix", "prefix", "prefix", "regex"};
+    static const char *const rest[] = {"", "", " GET", " h:x=1", " h:x-ai-eg-model=m", " q:k=v"};
+    uint32_t seed = 7;
+    struct fixture f;
+    fixture_init(&f, "");
+    for (size_t r = 0; r < FIXTURE_ROUTES; r++) {
+        struct config_route *route =
+            add_route(&f, arena_printf(&f.arena, "r%zu", r).ptr, 0, r % 4 == 0 ? "h other" : "");
+        for (size_t i = 0; i < 8; i++)
+            add_rule(&f, route,
+                     arena_printf(&f.arena, "%s:%s%s", types[(next_random(&seed) >> 16) % 6], random_path(&f, &seed),
+                                  rest[(next_random(&seed) >> 16) % 6])
+                         .ptr);
+    }
+    compile(&f);
+    const char *last = "";
+    size_t changes = 0;
+    for (size_t i = 0; i < 3000; i++) {
+        const char *request =
+            arena_printf(&f.arena, "%s %s %s%s %s - %s", i % 3 ? "h" : "x", i % 2 ? "GET" : "POST",
+                         random_path(&f, &seed), i % 5 ? "" : "?k=v", i % 7 ? "-" : "m", i % 4 ? "" : "h:x=1")
+                .ptr;
+        const char *now = winner(&f, request);
+        changes += strcmp(now, last) != 0;
+        last = now;
+    }
+    assert_true(changes > 1000); // it is not always the same that wins
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +352,7 @@ int main(void)
         cmocka_unit_test(lifted_values_are_not_headers),
         cmocka_unit_test(hostile_input),
         cmocka_unit_test(bad_expression_is_a_finding),
+        cmocka_unit_test(paths_are_found_in_the_order_of_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
