@@ -335,10 +335,22 @@ static void begin_next(struct connector *connector)
         uv_timer_start(&connector->timer, on_turn, CONNECTOR_DELAY_MS, 0);
 }
 
+// One whose event stands behind the timer: a loop that was held up runs its timers first.
+static struct racer *find_settled(struct connector *connector)
+{
+    for (size_t i = 0; i < connector->next; i++)
+        if (connector->racers[i].io.fd >= 0 && net_is_settled(connector->racers[i].io.fd))
+            return &connector->racers[i];
+    return NULL;
+}
+
 static void on_turn(uv_timer_t *timer)
 {
     struct connector *connector = timer->data;
-    if (connector->open == 0)
+    struct racer *settled = find_settled(connector);
+    if (settled)
+        on_racer(&settled->io, LOOP_WRITE);
+    else if (connector->open == 0)
         fail(connector);
     else if (connector->open < CONNECTOR_RACERS_MAX)
         begin_next(connector);

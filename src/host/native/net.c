@@ -150,6 +150,12 @@ bool net_is_silent(int fd)
     return poll(&look, 1, 0) == 0;
 }
 
+bool net_is_settled(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLOUT};
+    return poll(&look, 1, 0) > 0;
+}
+
 void net_drop_unsent(int fd)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};

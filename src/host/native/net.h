@@ -37,6 +37,9 @@ void net_local_address(int fd, struct net_address *ret_address);
 // Whether there is nothing to be read: no bytes, no end, no error. Looks only, and takes no lock, unlike a read.
 bool net_is_silent(int fd);
 
+// Whether a connection that was begun has come to an end of it, good or bad.
+bool net_is_settled(int fd);
+
 // From now on closing the socket drops what it has not sent, with a reset, instead of leaving it to the kernel to send
 // for as long as the peer cares to take.
 void net_drop_unsent(int fd);
