@@ -6,6 +6,8 @@ import struct
 import threading
 import time
 
+import pytest
+
 import client as raw
 from conftest import EXAMPLES, is_sanitized, rss_kib
 from native import Native
@@ -255,5 +257,29 @@ def test_events_are_not_held_back(tmp_path):
             while data.count(EVENT) > seen:
                 seen += 1
                 ready.release()
+    finally:
+        assert native.stop() == 0
+
+
+@pytest.mark.parametrize("piece_bytes", [16384, 1 << 20], ids=["in pieces", "whole"])
+def test_a_large_event_reaches_a_client_that_takes_little_at_once(tmp_path, piece_bytes):
+    """An event up to its limit (S11) is more than what is kept for a slow reader otherwise."""
+    event = b"data: " + b"x" * ((1 << 20) - 8) + b"\n\n"
+
+    def serve(connection, _):
+        connection.sendall(SSE.encode())
+        for at in range(0, len(event), piece_bytes):
+            connection.sendall(chunk(event[at:at + piece_bytes]))
+        connection.sendall(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+    native, port = behind(tmp_path, Backend(serve))
+    try:
+        sock = connect(port, receive_buffer=16384)
+        sock.settimeout(20)
+        data = b""
+        while not data.endswith(b"0\r\n\r\n"):
+            piece = sock.recv(65536)
+            assert piece, data[-200:]
+            data += piece
+        assert data.count(b"x") >= len(event) - 8 and b"data: [DONE]\n\n" in data
     finally:
         assert native.stop() == 0

@@ -7,7 +7,8 @@
 
 #define CLIENT_UNSENT_HIGH 65536 // of an answer: at this the upstream is paused (S11),
 #define CLIENT_UNSENT_LOW 32768  // and below this resumed
-#define CLIENT_UNSENT_MAX 262144 // never more of an answer that is still coming
+// Never more of an answer that is still coming: what S11 says, and an event of a stream, which comes whole or not at all.
+#define CLIENT_UNSENT_MAX (262144 + 1048576)
 
 struct front;
 
