@@ -13,7 +13,7 @@ _weir()
     explain) words='--request --path --header --data --listener --json --help' ;;
     test) words='--case --verbose --help' ;;
     mock) words='--port --address --latency --tokens --rate --chunk --fail --workers --help' ;;
-    envoy) words='--xds-dir --module --address --port-offset --admin-port --help' ;;
+    envoy) words='--xds-dir --module --publish --address --port-offset --admin-port --help' ;;
     version) words='--help' ;;
     help) words='--man --completion --help' ;;
     esac

@@ -26,6 +26,17 @@ static struct slice find_module(struct arena *arena)
     return arena_join(arena, (struct slice[]){path, SLICE("../lib/weir/" MODULE_NAME)}, 2);
 }
 
+static bool read_publish(struct cli *cli, const struct arguments *arguments, bool *ret_is_all)
+{
+    struct slice what = SLICE("costs");
+    argument_value(arguments, OPTION_ENVOY_PUBLISH, &what);
+    *ret_is_all = slice_eq(what, SLICE("all"));
+    if (*ret_is_all || slice_eq(what, SLICE("costs")))
+        return true;
+    cli_usage_error(cli, COMMAND_ENVOY, "--publish takes all or costs");
+    return false;
+}
+
 static bool read_options(struct cli *cli, const struct arguments *arguments, struct arena *arena,
                          struct bootstrap *bootstrap)
 {
@@ -36,6 +47,8 @@ static bool read_options(struct cli *cli, const struct arguments *arguments, str
     argument_value(arguments, OPTION_ENVOY_XDS_DIR, &bootstrap->xds_dir);
     if (!argument_value(arguments, OPTION_ENVOY_MODULE, &bootstrap->module_path))
         bootstrap->module_path = find_module(arena);
+    if (!read_publish(cli, arguments, &bootstrap->publishes_all))
+        return false;
     if (!argument_u64(cli, arguments, OPTION_ENVOY_PORT_OFFSET, 0, 65535, &offset) ||
         !argument_u64(cli, arguments, OPTION_ENVOY_ADMIN_PORT, 0, 65535, &admin))
         return false;

@@ -4,13 +4,15 @@
 static void put_text(struct record *record, struct slice key, struct slice text)
 {
     if (text.len && record->metadata_count < RECORD_METADATA_MAX)
-        record->metadata[record->metadata_count++] = (struct record_metadata){key, RECORD_STRING, text, 0};
+        record->metadata[record->metadata_count++] =
+            (struct record_metadata){.key = key, .type = RECORD_STRING, .text = text};
 }
 
-static void put_number(struct record *record, struct slice key, double number)
+static void put_number(struct record *record, struct slice key, double number, bool is_cost)
 {
     if (record->metadata_count < RECORD_METADATA_MAX)
-        record->metadata[record->metadata_count++] = (struct record_metadata){key, RECORD_NUMBER, {NULL, 0}, number};
+        record->metadata[record->metadata_count++] =
+            (struct record_metadata){.key = key, .type = RECORD_NUMBER, .is_cost = is_cost, .number = number};
 }
 
 // The model that the last backend was asked for.
@@ -37,7 +39,7 @@ static void put_costs(const struct exchange *x, struct record *record)
         uint64_t value;
         struct slice why;
         if (cost_eval(x->route->costs[i], &input, &value, &why))
-            put_number(record, route->costs[i].key, (double)value);
+            put_number(record, route->costs[i].key, (double)value, true);
         else
             record->failed_costs++;
     }
@@ -66,7 +68,7 @@ static void put_tokens(const struct exchange *x, struct record *record)
     };
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
         if (usage_has(&record->usage, (enum usage_kind)kind) && !is_cost_key(x, keys[kind]))
-            put_number(record, keys[kind], (double)record->usage.tokens[kind]);
+            put_number(record, keys[kind], (double)record->usage.tokens[kind], false);
 }
 
 // Milliseconds: to the first event, and between tokens after it (operations-and-mcp.md 1.4).
@@ -76,11 +78,11 @@ static void put_latency(const struct exchange *x, struct record *record)
     if (!a->is_event_stream || !a->first_event_us)
         return;
     int64_t whole_ms = (a->first_event_us - x->client.now_us) / 1000;
-    put_number(record, SLICE("token_latency_ttft"), (double)whole_ms);
+    put_number(record, SLICE("token_latency_ttft"), (double)whole_ms, false);
     uint64_t output = record->usage.tokens[USAGE_OUTPUT];
     if (output > 1)
         put_number(record, SLICE("token_latency_itl"),
-                   (double)(a->last_us - a->first_event_us) / 1000.0 / (double)(output - 1));
+                   (double)(a->last_us - a->first_event_us) / 1000.0 / (double)(output - 1), false);
 }
 
 // Whether the attempt's answer went to the client as a success: that is what costs, also where no usage is told in it.
@@ -113,7 +115,7 @@ static void put_metadata(const struct exchange *x, struct record *record)
     put_text(record, SLICE("backend_name"), a->ref->key);
     put_text(record, SLICE("ai_service_backend_name"), a->compiled->short_name);
     if (a->is_body_edited)
-        put_number(record, SLICE("content_length"), (double)a->request.body_bytes);
+        put_number(record, SLICE("content_length"), (double)a->request.body_bytes, false);
     if (is_answered(a))
         put_answer(x, record);
 }

@@ -188,6 +188,7 @@ struct attempt *exchange_attempt(const struct exchange *x);
 // Why the exchange answers itself or was cut; ERROR_NONE otherwise.
 enum error_code exchange_error(const struct exchange *x);
 const struct config_listener *exchange_listener(const struct exchange *x);
+const struct snapshot *exchange_snapshot(const struct exchange *x); // until exchange_free
 struct slice exchange_step_name(const struct exchange *x);
 // What a client or the log sees as the request's fields now: lifted headers included.
 const struct fields *exchange_fields(const struct exchange *x);

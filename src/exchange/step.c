@@ -63,6 +63,11 @@ const struct config_listener *exchange_listener(const struct exchange *x)
     return x->listener->config;
 }
 
+const struct snapshot *exchange_snapshot(const struct exchange *x)
+{
+    return x->snapshot;
+}
+
 const struct fields *exchange_fields(const struct exchange *x)
 {
     return &x->fields;

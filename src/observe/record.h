@@ -14,6 +14,7 @@ enum record_value_type { RECORD_STRING, RECORD_NUMBER };
 struct record_metadata { // one key of %DYNAMIC_METADATA(io.envoy.ai_gateway:KEY)%
     struct slice key;
     enum record_value_type type;
+    bool is_cost; // configured (llmRequestCosts): what limits count
     struct slice text;
     double number;
 };

@@ -1,6 +1,7 @@
 """What only a running Envoy can show: a configuration that changes under open streams, by file-based xDS."""
 import http.client
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -194,5 +195,94 @@ def test_https_listeners_are_chosen_by_sni(tmp_path, mock):
                                f"{names[0]}:{port}:127.0.0.1", "-H", f"host: {names[1]}", "-d", '{"model":"demo","messages":[]}', "-H",
                                "content-type: application/json", f"https://{names[0]}:{port}/v1/chat/completions"], capture_output=True, text=True, timeout=20)
         assert done.stdout == "404"
+    finally:
+        assert envoy.stop() == 0
+
+
+def proxy_with(log):
+    return {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy", "metadata": {"name": "log", "namespace": "default"},
+            "spec": {"telemetry": {"accessLog": {"settings": [log]}}}}
+
+
+def with_log(port, target, log):
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(target)})
+    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    for doc in docs:
+        if doc["kind"] == "Gateway":
+            doc["spec"]["infrastructure"] = {"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "log"}}
+    return "---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in [*docs, proxy_with(log)])
+
+
+FIELDS = {"code": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%", "path": "%REQ(:PATH)%", "model": "%REQ(x-ai-eg-model)%",
+          "id": "%REQ(x-request-id)%", "host": "%UPSTREAM_HOST%", "total": "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"}
+JSON_LOG = {"format": {"type": "JSON", "json": FIELDS}, "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}]}
+
+
+def test_every_request_has_one_line(tmp_path, mock):
+    """Whoever answered it: the upstream, the module, or Envoy before the module or behind it."""
+    port, dead = vectors.free_port(), vectors.free_port()
+    file = tmp_path / "weir.yaml"
+    file.write_text(with_log(port, mock.port, JSON_LOG))
+    envoy = Envoy(file)
+    try:
+        assert post(port, {"model": "demo", "messages": []})[0] == 200
+        assert post(port, {"messages": []})[0] == 400
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(b"nonsense\r\n\r\n")
+            assert b" 400 " in raw.recv(4096)
+        connection, response = ask(port, "demo", stream=True)
+        response.read(1)
+        response.close()
+        connection.close()
+        assert envoy.wait(lambda: len(envoy.lines) == 4, 10), envoy.lines
+        lines = [json.loads(line) for line in envoy.lines]
+        good = next(line for line in lines if line["code"] == 200 and line["flags"] == "-")
+        refused = next(line for line in lines if line["details"] == "model_missing")
+        malformed = next(line for line in lines if "DPE" in line["flags"])
+        left = next(line for line in lines if line["flags"] == "DC")
+        assert good["details"] == "via_upstream" and good["model"] == "demo" and good["total"] > 0 and good["host"] == f"127.0.0.1:{mock.port}"
+        assert refused["code"] == 400 and refused["path"] == "/v1/chat/completions" and refused["host"] is None
+        assert malformed["code"] == 400 and malformed["model"] is None
+        assert left["code"] == 200
+    finally:
+        assert envoy.stop() == 0
+    file.write_text(with_log(port, dead, JSON_LOG))
+    envoy = Envoy(file)
+    try:
+        assert post(port, {"model": "demo", "messages": []})[0] == 502
+        assert envoy.wait(lambda: len(envoy.lines) == 1, 10), envoy.lines
+        line = json.loads(envoy.lines[0])
+        assert line["flags"].split(",")[0] == "UF" and line["code"] == 502 and line["model"] == "demo" and line["details"].startswith("upstream_reset")
+    finally:
+        assert envoy.stop() == 0
+
+
+@pytest.mark.parametrize("log, options", [
+    ({**JSON_LOG, "matches": ["request.headers['x-logged'] == '1'"]}, []),
+    ({"format": {"type": "Text", "text": "%RESPONSE_CODE% %REQ(x-ai-eg-model)% %USAGE(total)% %REQ(x-logged)%"}, "matches": ["request.headers['x-logged'] == '1'"],
+      "sinks": JSON_LOG["sinks"]}, []),
+    ({"format": {"type": "Text", "text": "%RESPONSE_CODE% %REQ(x-ai-eg-model)% %USAGE(total)% %REQ(x-logged)%"}, "sinks": JSON_LOG["sinks"]}, ["--publish", "all"]),
+])
+def test_lines_that_are_wanted(tmp_path, mock, log, options):
+    """Made by the module, or by Envoy from what the module has put in place for it."""
+    port = vectors.free_port()
+    file = tmp_path / "weir.yaml"
+    file.write_text(with_log(port, mock.port, log))
+    envoy = Envoy(file, *options)
+    try:
+        for logged in "0", "1":
+            assert post(port, {"model": "demo", "messages": []}, {"x-logged": logged})[0] == 200
+            assert post(port, {"messages": []}, {"x-logged": logged})[0] == 400
+        wanted = 2 if "matches" in log else 4
+        assert envoy.wait(lambda: len(envoy.lines) >= wanted, 10)
+        time.sleep(0.2)  # one that is not wanted would come by now
+        assert len(envoy.lines) == wanted, envoy.lines
+        good, refused = envoy.lines[-2:]
+        if "json" in log["format"]:
+            assert json.loads(good)["model"] == "demo" and json.loads(refused)["code"] == 400
+        else:
+            code, model, total, logged = good.split()
+            assert (code, model, logged) == ("200", "demo", "1") and int(total) > 0
+            assert refused.split() == ["400", "-", "-", "1"]
     finally:
         assert envoy.stop() == 0

@@ -69,11 +69,15 @@ enum envoy_log_level { ENVOY_LOG_DEBUG = 1, ENVOY_LOG_INFO, ENVOY_LOG_WARN, ENVO
 // Places in the list of attributes.
 enum envoy_attribute {
     ENVOY_ATTRIBUTE_PROTOCOL = 10,
+    ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS = 16,
+    ENVOY_ATTRIBUTE_RESPONSE_FLAGS = 17,
     ENVOY_ATTRIBUTE_SOURCE_ADDRESS = 24,
     ENVOY_ATTRIBUTE_DESTINATION_ADDRESS = 26,
     ENVOY_ATTRIBUTE_SERVER_NAME = 30,
+    ENVOY_ATTRIBUTE_TERMINATION_DETAILS = 40,
     ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS = 41,
     ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS = 51,
+    ENVOY_ATTRIBUTE_UPSTREAM_TRANSPORT_FAILURE = 52,
 };
 
 #define ENVOY_CALL(name) envoy_dynamic_module_callback_##name
@@ -115,12 +119,18 @@ void ENVOY_CALL(http_set_dynamic_metadata_number)(struct envoy_filter *filter, s
                                                   struct envoy_bytes key, double value);
 void ENVOY_CALL(http_set_dynamic_metadata_string)(struct envoy_filter *filter, struct envoy_bytes space,
                                                   struct envoy_bytes key, struct envoy_bytes value);
+// Many keys of a namespace at once: a google.protobuf.Struct in its serialized form, merged into what is there. Not in every
+// Envoy that loads the module: NULL where it is missing.
+void ENVOY_CALL(http_set_dynamic_metadata_struct)(struct envoy_filter *filter, struct envoy_bytes space,
+                                                  struct envoy_bytes serialized) __attribute__((weak));
 bool ENVOY_CALL(http_get_metadata_number)(struct envoy_filter *filter, enum envoy_metadata_source source,
                                           struct envoy_bytes space, struct envoy_bytes key, double *value);
 bool ENVOY_CALL(http_get_metadata_string)(struct envoy_filter *filter, enum envoy_metadata_source source,
                                           struct envoy_bytes space, struct envoy_bytes key, struct envoy_bytes *value);
 bool ENVOY_CALL(http_filter_get_attribute_string)(struct envoy_filter *filter, enum envoy_attribute attribute,
                                                   struct envoy_bytes *value);
+bool ENVOY_CALL(http_filter_get_attribute_int)(struct envoy_filter *filter, enum envoy_attribute attribute,
+                                               uint64_t *value);
 
 // The only call that other threads may make is commit; here a hook uses it to be called again after it returned.
 struct envoy_scheduler *ENVOY_CALL(http_filter_scheduler_new)(struct envoy_filter *filter);

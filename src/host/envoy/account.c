@@ -1,10 +1,6 @@
 // The end of a stream: what the access log and later filters see of it.
-#include "host/envoy/stream_parts.h"
-
-static void put_number(const struct stream *stream, struct slice space, struct slice key, double value)
-{
-    ENVOY_CALL(http_set_dynamic_metadata_number)(stream->filter, bytes_of(space), bytes_of(key), value);
-}
+#include "host/envoy/lines.h"
+#include "host/envoy/metadata.h"
 
 // As %USAGE(...)% names them (observe/operator.c); `weir envoy` writes that operator as this metadata.
 static const struct slice usage_keys[USAGE_KIND_COUNT] = {
@@ -16,47 +12,48 @@ static const struct slice usage_keys[USAGE_KIND_COUNT] = {
     [USAGE_REASONING] = SLICE_INIT("reasoning"),
 };
 
-static void put_text(const struct stream *stream, struct slice space, struct slice key, struct slice value)
+// What Envoy's own access log has no operators for.
+static void put_log_metadata(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
-    ENVOY_CALL(http_set_dynamic_metadata_string)
-    (stream->filter, bytes_of(space), bytes_of(key), bytes_of(value));
-}
-
-static void put_metadata(const struct stream *stream, const struct record *record)
-{
-    struct slice space = SLICE(RECORD_AI_NAMESPACE);
-    for (size_t i = 0; i < record->metadata_count; i++) {
-        const struct record_metadata *item = &record->metadata[i];
-        if (item->type == RECORD_NUMBER)
-            put_number(stream, space, item->key, item->number);
-        else
-            put_text(stream, space, item->key, item->text);
-    }
+    struct record_metadata items[USAGE_KIND_COUNT + 3];
+    size_t count = 0;
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
         if (usage_has(&record->usage, (enum usage_kind)kind))
-            put_number(stream, SLICE(WEIR_METADATA), usage_keys[kind], (double)record->usage.tokens[kind]);
+            items[count++] = (struct record_metadata){
+                .key = usage_keys[kind], .type = RECORD_NUMBER, .number = (double)record->usage.tokens[kind]};
     if (record->route_name.len)
-        put_text(stream, SLICE(WEIR_METADATA), SLICE("route_name"), record->route_name);
+        items[count++] = (struct record_metadata){.key = SLICE("route_name"), .text = record->route_name};
     // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
     if ((stream->is_replying || stream->is_cut) && !slice_eq(record->flags, SLICE("-")))
-        put_text(stream, SLICE(WEIR_METADATA), SLICE("flags"), record->flags);
+        items[count++] = (struct record_metadata){.key = SLICE("flags"), .text = record->flags};
     int64_t upstream_ms = record->upstream_time_us / 1000;
     if (record->upstream_time_us >= 0)
-        put_number(stream, SLICE(WEIR_METADATA), SLICE("upstream_ms"), (double)upstream_ms);
+        items[count++] =
+            (struct record_metadata){.key = SLICE("upstream_ms"), .type = RECORD_NUMBER, .number = (double)upstream_ms};
+    metadata_put(stream->filter, scratch, SLICE(WEIR_METADATA), items, count);
 }
 
 // The log shows the request as it was received and lifted, not as the last backend got it (S9).
-static void restore_request(const struct stream *stream, const struct record *record)
+static void restore_request(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
-    struct arena scratch;
-    scratch_init(&scratch);
-    if (record->request)
-        headers_become(stream->filter, ENVOY_REQUEST_HEADERS, &scratch, record->request, true);
-    if (record->path.len)
-        headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(":path"), record->path);
-    if (record->authority.len)
-        headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(":authority"), record->authority);
-    arena_fini(&scratch);
+    struct request_form form = {
+        .fields = record->request, .path = record->path, .authority = record->authority, .keeps_framing = true};
+    if (form.fields)
+        headers_become_request(stream->filter, scratch, &form);
+}
+
+static void publish(const struct stream *stream, struct arena *scratch, const struct record *record)
+{
+    struct record_metadata costs[RECORD_METADATA_MAX] __attribute__((uninitialized));
+    size_t count = 0;
+    if (stream->settings->publish == PUBLISH_ALL) {
+        metadata_put(stream->filter, scratch, SLICE(RECORD_AI_NAMESPACE), record->metadata, record->metadata_count);
+        return;
+    }
+    for (size_t i = 0; i < record->metadata_count; i++)
+        if (record->metadata[i].is_cost)
+            costs[count++] = record->metadata[i];
+    metadata_put(stream->filter, scratch, SLICE(RECORD_AI_NAMESPACE), costs, count);
 }
 
 void stream_complete(struct stream *stream)
@@ -68,6 +65,14 @@ void stream_complete(struct stream *stream)
                                                                             : END_CLIENT_GONE;
     const struct record *record =
         exchange_close(stream->exchange, how, now_us(), stream->received_bytes, stream->sent_bytes);
-    put_metadata(stream, record);
-    restore_request(stream, record);
+    struct arena scratch;
+    scratch_init(&scratch);
+    publish(stream, &scratch, record);
+    if (stream->settings->log_by == LOG_BY_WEIR) {
+        lines_put(stream, &scratch, record);
+    } else {
+        put_log_metadata(stream, &scratch, record);
+        restore_request(stream, &scratch, record);
+    }
+    arena_fini(&scratch);
 }

@@ -38,6 +38,24 @@ static void read_pseudo(struct slice name, struct slice value, struct header_map
         map->status = (uint16_t)status;
 }
 
+static bool is_set_by_envoy(struct slice name)
+{
+    return slice_eq(name, SLICE("x-envoy-internal")) || slice_eq(name, SLICE("x-envoy-external-address"));
+}
+
+static bool note_steering(struct slice name, struct arena *arena, struct header_map *map, size_t count)
+{
+    if (is_set_by_envoy(name))
+        return true;
+    if (!map->steering)
+        map->steering = arena_alloc(arena, count * sizeof *map->steering);
+    struct slice copy = arena_dup(arena, name);
+    if (!map->steering || !copy.ptr)
+        return false;
+    map->steering[map->steering_count++] = copy;
+    return true;
+}
+
 bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, struct arena *arena, struct header_map *map)
 {
     size_t count;
@@ -55,8 +73,11 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
             read_pseudo(name, value, map);
             continue;
         }
-        if (slice_starts_with(name, SLICE("x-envoy-")))
+        if (slice_starts_with(name, SLICE("x-envoy-"))) {
+            if (!note_steering(name, arena, map, count))
+                return false;
             continue;
+        }
         if (slice_eq(name, SLICE("content-length")) && slice_to_u64(value, INT64_MAX, &length))
             map->content_length = (int64_t)length;
         map->fields.items[map->fields.count++] = (struct field){name, value};
@@ -67,24 +88,6 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
 static bool is_framing(struct slice name)
 {
     return slice_eq(name, SLICE("content-length")) || slice_eq(name, SLICE("transfer-encoding"));
-}
-
-// Whether the map's values of this name are the wanted ones, in their order.
-static bool is_same(const struct envoy_header *headers, size_t count, const struct fields *wanted, struct slice name)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < wanted->count; i++) {
-        if (!slice_eq_nocase(wanted->items[i].name, name))
-            continue;
-        while (at < count && !slice_eq(name_of(&headers[at]), name))
-            at++;
-        if (at == count || !slice_eq(value_of(&headers[at]), wanted->items[i].value))
-            return false;
-        at++;
-    }
-    while (at < count && !slice_eq(name_of(&headers[at]), name))
-        at++;
-    return at == count;
 }
 
 static struct slice lower(struct slice name, struct arena *arena)
@@ -100,56 +103,172 @@ static struct slice lower(struct slice name, struct arena *arena)
     return slice_make(text, name.len);
 }
 
-// The first of a name replaces all that the map has of it, the others are added.
-static void put(struct envoy_filter *filter, enum envoy_header_map map, const struct fields *wanted, size_t i,
-                struct slice name)
+// ---- what differs ---------------------------------------------------------------------------------------------
+
+enum change {
+    CHANGE_NONE, // stands in the map as it is wanted
+    CHANGE_ADD,  // the map has none of that name, or has got the first of several by now
+    CHANGE_SET,  // replaces what the map has of that name
+};
+
+// A map beside what it is to become. Of most fields nothing changes, and both lists have them in one order.
+struct comparison {
+    const struct envoy_header *headers;
+    size_t count;
+    const struct fields *wanted;
+    struct slice *names;   // of the wanted fields, in lower case
+    uint8_t *changes;      // of the wanted fields: enum change
+    uint8_t *is_settled;   // of the map's: in place, or not to be touched
+    struct slice *removed; // names, copied
+    size_t removed_count;
+};
+
+static bool comparison_init(struct comparison *c, struct arena *arena)
 {
-    struct envoy_bytes value = bytes_of(wanted->items[i].value);
-    bool is_first = true;
-    for (size_t before = 0; before < i && is_first; before++)
-        is_first = !slice_eq_nocase(wanted->items[before].name, name);
-    if (is_first)
-        ENVOY_CALL(http_set_header)(filter, map, bytes_of(name), value);
-    else
-        ENVOY_CALL(http_add_header)(filter, map, bytes_of(name), value);
+    size_t count = c->count, wanted = c->wanted->count;
+    c->names = arena_alloc(arena, (wanted + count + 1) * sizeof *c->names);
+    c->changes = arena_alloc(arena, wanted + count + 1);
+    if (!c->names || !c->changes)
+        return false;
+    c->removed = c->names + wanted;
+    c->is_settled = c->changes + wanted;
+    memset(c->is_settled, 0, count);
+    for (size_t i = 0; i < wanted; i++) {
+        c->names[i] = lower(c->wanted->items[i].name, arena);
+        if (!c->names[i].ptr)
+            return false;
+        c->changes[i] = is_framing(c->names[i]) ? CHANGE_NONE : CHANGE_ADD;
+    }
+    return true;
 }
 
-static bool is_unwanted(const struct fields *wanted, struct slice name, bool keeps_framing)
+// Pairs each field of the map with the first wanted one of its name that is still open, if the values are equal.
+static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_length)
 {
-    if (name.len && name.ptr[0] == ':')
+    size_t open = 0; // all wanted fields before it are settled
+    for (size_t i = 0; i < c->count; i++) {
+        struct slice name = name_of(&c->headers[i]);
+        bool is_kept = keeps_framing ? is_framing(name) : keeps_length && slice_eq(name, SLICE("content-length"));
+        if (is_kept || (name.len && name.ptr[0] == ':')) {
+            c->is_settled[i] = true;
+            continue;
+        }
+        while (open < c->wanted->count && c->changes[open] == CHANGE_NONE)
+            open++;
+        size_t at = open;
+        while (at < c->wanted->count && (c->changes[at] == CHANGE_NONE || !slice_eq(c->names[at], name)))
+            at++;
+        if (at == c->wanted->count || !slice_eq(c->wanted->items[at].value, value_of(&c->headers[i])))
+            continue;
+        c->changes[at] = CHANGE_NONE;
+        c->is_settled[i] = true;
+    }
+}
+
+static bool is_wanted(const struct comparison *c, struct slice name)
+{
+    for (size_t i = 0; i < c->wanted->count; i++)
+        if (slice_eq(c->names[i], name))
+            return true;
+    return false;
+}
+
+// The first of a name replaces all that the map has of it, the others are added: settled ones of that name too.
+static void reopen(struct comparison *c, struct slice name)
+{
+    bool is_first = true;
+    for (size_t i = 0; i < c->wanted->count; i++)
+        if (slice_eq(c->names[i], name)) {
+            c->changes[i] = is_first ? CHANGE_SET : CHANGE_ADD;
+            is_first = false;
+        }
+}
+
+// What is left over in the map is removed, or replaced where the name is wanted with other values.
+static bool settle_rest(struct comparison *c, struct arena *arena)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        struct slice name = name_of(&c->headers[i]);
+        if (c->is_settled[i])
+            continue;
+        if (!is_framing(name) && is_wanted(c, name)) {
+            reopen(c, name);
+            continue;
+        }
+        c->removed[c->removed_count] = arena_dup(arena, name);
+        if (!c->removed[c->removed_count++].ptr)
+            return false;
+    }
+    // One more of a name than the map has.
+    for (size_t i = 0; i < c->wanted->count; i++)
+        for (size_t before = 0; c->changes[i] == CHANGE_ADD && before < c->count; before++)
+            if (c->is_settled[before] && slice_eq(name_of(&c->headers[before]), c->names[i])) {
+                reopen(c, c->names[i]);
+                break;
+            }
+    return true;
+}
+
+static void apply(struct envoy_filter *filter, enum envoy_header_map map, const struct comparison *c)
+{
+    for (size_t i = 0; i < c->removed_count; i++)
+        headers_remove(filter, map, c->removed[i]);
+    for (size_t i = 0; i < c->wanted->count; i++) {
+        struct envoy_bytes value = bytes_of(c->wanted->items[i].value);
+        if (c->changes[i] == CHANGE_SET)
+            ENVOY_CALL(http_set_header)(filter, map, bytes_of(c->names[i]), value);
+        else if (c->changes[i] == CHANGE_ADD)
+            ENVOY_CALL(http_add_header)(filter, map, bytes_of(c->names[i]), value);
+    }
+}
+
+// Everything is compared before anything is set: setting ends the life of what Envoy lent.
+static bool compare(struct comparison *c, struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
+                    bool keeps_framing, bool keeps_length)
+{
+    c->headers = take(filter, map, arena, &c->count);
+    if (!c->headers || !comparison_init(c, arena))
         return false;
-    return is_framing(name) ? !keeps_framing : !fields_find(wanted, name);
+    settle_equals(c, keeps_framing, keeps_length);
+    return settle_rest(c, arena);
 }
 
 bool headers_become(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
                     const struct fields *wanted, bool keeps_framing)
 {
-    size_t count;
-    const struct envoy_header *headers = take(filter, map, arena, &count);
-    struct slice *names = arena_alloc(arena, (count + wanted->count + 1) * sizeof *names);
-    size_t removed = 0;
-    if (!headers || !names)
+    struct comparison c = {.wanted = wanted};
+    if (!compare(&c, filter, map, arena, keeps_framing, false))
         return false;
-    // Everything is compared before anything is set: setting ends the life of what Envoy lent.
-    for (size_t i = 0; i < count; i++)
-        if (is_unwanted(wanted, name_of(&headers[i]), keeps_framing)) {
-            names[removed] = arena_dup(arena, name_of(&headers[i]));
-            if (!names[removed++].ptr)
-                return false;
-        }
-    struct slice *changed = names + removed;
-    for (size_t i = 0; i < wanted->count; i++) {
-        struct slice name = lower(wanted->items[i].name, arena);
-        if (!name.ptr)
-            return false;
-        bool is_kept = is_framing(name) || is_same(headers, count, wanted, name);
-        changed[i] = is_kept ? SLICE("") : name;
-    }
-    for (size_t i = 0; i < removed; i++)
-        headers_remove(filter, map, names[i]);
-    for (size_t i = 0; i < wanted->count; i++)
-        if (changed[i].len)
-            put(filter, map, wanted, i, changed[i]);
+    apply(filter, map, &c);
+    return true;
+}
+
+static bool has_value(const struct comparison *c, struct slice name, struct slice value)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (slice_eq(name_of(&c->headers[i]), name))
+            return slice_eq(value_of(&c->headers[i]), value);
+    return false;
+}
+
+bool headers_become_request(struct envoy_filter *filter, struct arena *arena, const struct request_form *wanted)
+{
+    struct comparison c = {.wanted = wanted->fields};
+    const struct field single[] = {
+        {SLICE(":path"), wanted->path},
+        {SLICE(":authority"), wanted->authority},
+        {SLICE("content-length"), wanted->content_length},
+    };
+    bool is_set[sizeof single / sizeof single[0]];
+    bool keeps_length = wanted->content_length.ptr != NULL;
+    if (!compare(&c, filter, ENVOY_REQUEST_HEADERS, arena, wanted->keeps_framing, keeps_length))
+        return false;
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
+        is_set[i] = !single[i].value.ptr || has_value(&c, single[i].name, single[i].value);
+    apply(filter, ENVOY_REQUEST_HEADERS, &c);
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
+        if (!is_set[i])
+            headers_set(filter, ENVOY_REQUEST_HEADERS, single[i].name, single[i].value);
     return true;
 }
 

@@ -25,6 +25,8 @@ struct header_map {
     struct slice scheme;
     uint16_t status;
     int64_t content_length; // -1: not said
+    struct slice *steering; // names of x-envoy-* fields, but those that Envoy itself has set; copied
+    size_t steering_count;
 };
 
 // False without memory.
@@ -36,6 +38,15 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
 // off otherwise. Names go out in lower case, as Envoy wants them. False without memory.
 bool headers_become(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
                     const struct fields *wanted, bool keeps_framing);
+// The same for a request, with its pseudo-fields and its framing.
+struct request_form {
+    const struct fields *fields;
+    struct slice path;
+    struct slice authority;
+    struct slice content_length; // NULL: none
+    bool keeps_framing;          // content-length and transfer-encoding stay as they are
+};
+bool headers_become_request(struct envoy_filter *filter, struct arena *arena, const struct request_form *wanted);
 void headers_set(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, struct slice value);
 void headers_set_number(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, uint64_t value);
 void headers_remove(struct envoy_filter *filter, enum envoy_header_map map, struct slice name);

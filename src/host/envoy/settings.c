@@ -13,12 +13,12 @@
 #define SETTINGS_MAX_BYTES ((size_t)1 << 30)
 #define FILE_MAX_BYTES ((size_t)256 << 20)
 
-enum member { POSITION, CONFIG, DOCUMENTS, FILES, LISTENER, FORWARD, PINNED, MEMBERS };
+enum member { POSITION, CONFIG, DOCUMENTS, FILES, LISTENER, FORWARD, PINNED, PUBLISH, LOG, MEMBERS };
 
 static const struct slice member_names[MEMBERS] = {
     [POSITION] = SLICE_INIT("position"), [CONFIG] = SLICE_INIT("config"),     [DOCUMENTS] = SLICE_INIT("documents"),
     [FILES] = SLICE_INIT("files"),       [LISTENER] = SLICE_INIT("listener"), [FORWARD] = SLICE_INIT("forward"),
-    [PINNED] = SLICE_INIT("pinned"),
+    [PINNED] = SLICE_INIT("pinned"),     [PUBLISH] = SLICE_INIT("publish"),   [LOG] = SLICE_INIT("log"),
 };
 
 // What one reading needs; gone when it is over.
@@ -148,22 +148,32 @@ static bool read_sources(struct reading *r)
            read_list(r, DOCUMENTS, JSON_OBJECT, read_document) && read_list(r, FILES, JSON_STRING, read_named_file);
 }
 
+// A member that is one of two words, the first being the default.
+static bool read_choice(struct reading *r, enum member member, const char *first, const char *second,
+                        bool *ret_is_second)
+{
+    struct slice text;
+    if (!text_of(r, member, &text))
+        return false;
+    *ret_is_second = slice_eq(text, slice_from_cstr(second));
+    if (!text.len || *ret_is_second || slice_eq(text, slice_from_cstr(first)))
+        return true;
+    return refuse(arena_printf(&r->arena, "%s is %s or %s", member_names[member].ptr, first, second));
+}
+
 static bool read_choices(struct reading *r)
 {
-    struct slice position, forward, pinned;
-    if (!text_of(r, POSITION, &position) || !text_of(r, FORWARD, &forward) || !text_of(r, PINNED, &pinned))
+    bool is_upstream, is_by_headers, is_kept, is_costs, is_by_weir;
+    if (!read_choice(r, POSITION, "listener", "upstream", &is_upstream) ||
+        !read_choice(r, FORWARD, "weir", "headers", &is_by_headers) ||
+        !read_choice(r, PINNED, "clear", "keep", &is_kept) || !read_choice(r, PUBLISH, "all", "costs", &is_costs) ||
+        !read_choice(r, LOG, "envoy", "weir", &is_by_weir))
         return false;
-    if (slice_eq(position, SLICE("upstream")))
-        r->settings->position = POSITION_UPSTREAM;
-    else if (position.len && !slice_eq(position, SLICE("listener")))
-        return refuse(SLICE("position is listener or upstream"));
-    if (slice_eq(forward, SLICE("headers")))
-        r->settings->forward = FORWARD_HEADERS;
-    else if (forward.len && !slice_eq(forward, SLICE("weir")))
-        return refuse(SLICE("forward is weir or headers"));
-    r->settings->keeps_pinned_model = slice_eq(pinned, SLICE("keep"));
-    if (pinned.len && !r->settings->keeps_pinned_model && !slice_eq(pinned, SLICE("clear")))
-        return refuse(SLICE("pinned is clear or keep"));
+    r->settings->position = is_upstream ? POSITION_UPSTREAM : POSITION_LISTENER;
+    r->settings->forward = is_by_headers ? FORWARD_HEADERS : FORWARD_WEIR;
+    r->settings->keeps_pinned_model = is_kept;
+    r->settings->publish = is_costs ? PUBLISH_COSTS : PUBLISH_ALL;
+    r->settings->log_by = is_by_weir ? LOG_BY_WEIR : LOG_BY_ENVOY;
     return true;
 }
 

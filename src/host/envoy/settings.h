@@ -9,6 +9,12 @@
 //              "headers": Weir only lifts, checks and sets x-ai-eg-* headers, Envoy's own routes do the rest
 //   pinned     with forward "headers": what a pinned request's x-ai-eg-model is: "clear" (default), so that no route for
 //              the model takes it, or "keep"
+//   publish    what filters behind this one and Envoy's own logs find: "all" (default): the lifted fields stand in the
+//              request and all metadata is set; "costs": nothing is lifted for others to see, and of the metadata only the
+//              configured costs are set
+//   log        who makes the lines of the access log: "envoy" (default), for which the request's fields and the metadata
+//              that its operators read are put in place when a request ends, or "weir": the lines of the listener's logs
+//              stand in the metadata "weir" as log0, log1..., for Envoy to print
 //
 // ${VAR} in resources is looked up in the environment of the Envoy process: secrets need not stand in its configuration.
 // A configuration with resources may also stand with a route (typed_per_filter_config): then it follows the route
@@ -20,10 +26,14 @@
 
 enum position { POSITION_LISTENER, POSITION_UPSTREAM };
 enum forward { FORWARD_WEIR, FORWARD_HEADERS };
+enum publish { PUBLISH_ALL, PUBLISH_COSTS };
+enum log_by { LOG_BY_ENVOY, LOG_BY_WEIR };
 
 struct settings {
     enum position position;
     enum forward forward;
+    enum publish publish;
+    enum log_by log_by;
     bool keeps_pinned_model;
     struct snapshot *snapshot; // NULL: no resources here
     size_t listener_id;

@@ -110,6 +110,13 @@ static const struct settings *settings_of(const struct stream *stream)
     return of_route && of_route->snapshot ? of_route : stream->settings;
 }
 
+// Some of these fields steer Envoy's router, and a client's would too.
+static void remove_steering(const struct stream *stream, const struct header_map *map)
+{
+    for (size_t i = 0; i < map->steering_count; i++)
+        headers_remove(stream->filter, ENVOY_REQUEST_HEADERS, map->steering[i]);
+}
+
 static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_end, enum exchange_want *ret_want)
 {
     const struct settings *settings = settings_of(stream);
@@ -133,6 +140,7 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
     stream->keeps_pinned_model = settings->keeps_pinned_model;
     stream->exchange = exchange_open(settings->snapshot, settings->listener_id, &client, &head,
                                      is_end ? 0 : map.content_length, ret_want);
+    remove_steering(stream, &map);
     return stream->exchange;
 }
 
@@ -207,6 +215,10 @@ static bool write_routed(struct stream *stream, struct arena *scratch)
 {
     struct slice cluster = exchange_cluster(stream->exchange);
     struct fields wanted;
+    if (stream->settings->publish == PUBLISH_COSTS) {
+        headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), cluster);
+        return true;
+    }
     return fields_copy(exchange_fields(stream->exchange), scratch, 1, &wanted) &&
            fields_add(&wanted, scratch, SLICE(WEIR_RULE_FIELD), cluster) &&
            headers_become(stream->filter, ENVOY_REQUEST_HEADERS, scratch, &wanted, true);

@@ -1,5 +1,6 @@
 #include "host/envoy/try.h"
 
+#include "base/buf.h"
 #include "host/envoy/headers.h"
 #include "host/envoy/log.h"
 #include "host/envoy/stream.h"
@@ -84,15 +85,19 @@ static struct slice authority_of(const struct try *try, const struct attempt_req
 
 static bool write_head(struct try *try, const struct attempt_request *request, struct arena *scratch, bool is_end)
 {
-    struct slice authority = arena_dup(scratch, authority_of(try, request));
-    if (!authority.ptr ||
-        !headers_become(try->filter, ENVOY_REQUEST_HEADERS, scratch, &request->fields, try->is_streamed))
-        return false;
-    headers_set(try->filter, ENVOY_REQUEST_HEADERS, SLICE(":path"), request->target);
-    headers_set(try->filter, ENVOY_REQUEST_HEADERS, SLICE(":authority"), authority);
-    if (!try->is_streamed && !is_end && request->body_bytes >= 0)
-        headers_set_number(try->filter, ENVOY_REQUEST_HEADERS, SLICE("content-length"), (uint64_t)request->body_bytes);
-    return true;
+    char digits[24];
+    struct buf length = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
+    bool has_length = !try->is_streamed && !is_end && request->body_bytes >= 0;
+    if (has_length)
+        buf_append_u64(&length, (uint64_t)request->body_bytes);
+    struct request_form wanted = {
+        .fields = &request->fields,
+        .path = request->target,
+        .authority = arena_dup(scratch, authority_of(try, request)),
+        .content_length = has_length ? buf_slice(&length) : (struct slice){NULL, 0},
+        .keeps_framing = try->is_streamed,
+    };
+    return wanted.authority.ptr && headers_become_request(try->filter, scratch, &wanted);
 }
 
 static enum envoy_headers_status begin(struct try *try, struct arena *scratch, bool is_end)

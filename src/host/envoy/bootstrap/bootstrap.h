@@ -20,6 +20,7 @@ struct bootstrap {
     uint16_t port_offset;
     uint16_t admin_port;  // 0: none
     struct slice xds_dir; // empty: static
+    bool publishes_all;   // the module's setting "publish"
 };
 
 // What can't be said in an Envoy configuration becomes an error finding.
@@ -40,7 +41,9 @@ void bootstrap_routes(const struct bootstrap *bootstrap, struct emit *emit, size
 // Of a port, or over TLS, where SNI has chosen the listener before any request, of one listener.
 void bootstrap_route_name(const struct config_listener *listener, char *text, size_t cap);
 void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bool with_type);
-void bootstrap_access_logs(struct emit *emit, const struct config_listener *listener);
+void bootstrap_access_logs(const struct bootstrap *bootstrap, struct emit *emit, size_t listener);
+// Whether the module makes that listener's lines (settings "log": "weir").
+bool bootstrap_logs_by_module(const struct bootstrap *bootstrap, size_t listener);
 // The members that load the module: "dynamic_module_config".
 void bootstrap_module(const struct bootstrap *bootstrap, struct emit *emit);
 void bootstrap_rule_name(const struct config_route *route, const struct config_rule *rule, char *text, size_t cap);

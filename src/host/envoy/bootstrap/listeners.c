@@ -61,14 +61,18 @@ static void emit_manners(struct emit *emit)
     emit_cstr(emit, "path_with_escaped_slashes_action", "KEEP_UNCHANGED");
 }
 
-static void emit_filters(const struct bootstrap *bootstrap, struct emit *emit)
+static void emit_filters(const struct bootstrap *bootstrap, struct emit *emit, size_t listener)
 {
     emit_list(emit, "http_filters");
     emit_typed(emit, "", "weir", FILTER_TYPE);
     bootstrap_module(bootstrap, emit);
     emit_cstr(emit, "filter_name", "weir");
     emit_any(emit, "filter_config", STRING_TYPE);
-    emit_cstr(emit, "value", "{\"position\":\"listener\"}");
+    char settings[128];
+    snprintf(settings, sizeof settings, "{\"position\":\"listener\",\"publish\":\"%s\",\"log\":\"%s\"}",
+             bootstrap->publishes_all ? "all" : "costs",
+             bootstrap_logs_by_module(bootstrap, listener) ? "weir" : "envoy");
+    emit_cstr(emit, "value", settings);
     emit_end(emit);
     emit_end(emit);
     emit_end(emit);
@@ -128,8 +132,8 @@ static void emit_manager(const struct bootstrap *bootstrap, struct emit *emit, s
     emit_codecs(emit, &config->client);
     emit_manners(emit);
     emit_route_source(bootstrap, emit, listener);
-    emit_filters(bootstrap, emit);
-    bootstrap_access_logs(emit, config);
+    emit_filters(bootstrap, emit, listener);
+    bootstrap_access_logs(bootstrap, emit, listener);
     emit_end(emit);
     emit_end(emit);
 }

@@ -1,5 +1,10 @@
-// Access logs as Envoy writes them, with what only Weir knows read from dynamic metadata.
+// Access logs. The module makes the lines of requests that reached it and Envoy prints them from dynamic metadata; all
+// others, which Envoy answered before (malformed heads and the like), Envoy's own operators describe. Formats that the
+// module can't hand over go by Envoy's operators alone, with what only Weir knows read from dynamic metadata.
 #include "host/envoy/bootstrap/bootstrap.h"
+
+#include <stdio.h>
+
 #include "observe/accesslog.h"
 
 // Operators that Envoy has not, or that name what Weir does not send to clients, by the metadata they stand for.
@@ -74,10 +79,10 @@ static void emit_text_format(struct emit *emit, struct slice format)
     buf_fini(&text);
 }
 
-static void emit_matches(struct emit *emit, const struct config_log *log)
+// ---- which lines are printed ----------------------------------------------------------------------------------
+
+static void emit_cel(struct emit *emit, const char *key, const struct config_log *log)
 {
-    if (!log->match_count)
-        return;
     struct buf all;
     buf_init(&all, (size_t)1 << 20);
     for (size_t i = 0; i < log->match_count; i++) {
@@ -87,7 +92,7 @@ static void emit_matches(struct emit *emit, const struct config_log *log)
         buf_append(&all, log->matches[i].text);
         buf_append_byte(&all, ')');
     }
-    emit_object(emit, "filter");
+    emit_object(emit, key);
     emit_typed(emit, "extension_filter", "envoy.access_loggers.extension_filters.cel",
                "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter");
     emit_text(emit, "expression", buf_slice(&all));
@@ -97,14 +102,75 @@ static void emit_matches(struct emit *emit, const struct config_log *log)
     buf_fini(&all);
 }
 
-static void emit_log(struct emit *emit, const struct config_log *log)
+// Whether the module has made a line: with `is_made` only a line that is wanted, without it no line at all.
+static void emit_line_filter(struct emit *emit, const char *key, size_t log, bool is_made, bool has_matches)
 {
+    char line[24];
+    snprintf(line, sizeof line, "log%zu", log);
+    emit_object(emit, key);
+    emit_object(emit, "metadata_filter");
+    emit_object(emit, "matcher");
+    emit_cstr(emit, "filter", "weir");
+    emit_list(emit, "path");
     emit_object(emit, "");
-    emit_cstr(emit, "name", "envoy.access_loggers.file");
-    emit_matches(emit, log);
+    emit_cstr(emit, "key", line);
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_object(emit, "value");
+    if (!is_made) {
+        emit_object(emit, "null_match");
+        emit_end(emit);
+    } else if (has_matches) { // what is not wanted is an empty line
+        emit_object(emit, "string_match");
+        emit_cstr(emit, "prefix", "{");
+        emit_end(emit);
+    } else {
+        emit_bool(emit, "present_match", true);
+    }
+    emit_end(emit);
+    emit_end(emit);
+    emit_bool(emit, "match_if_key_not_found", !is_made);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+static void emit_filter(struct emit *emit, const struct config_log *log, size_t number, bool is_by_module)
+{
+    bool has_matches = log->match_count > 0;
+    if (!is_by_module) {
+        if (has_matches)
+            emit_cel(emit, "filter", log);
+        return;
+    }
+    if (!has_matches) {
+        emit_line_filter(emit, "filter", number, false, false);
+        return;
+    }
+    emit_object(emit, "filter");
+    emit_object(emit, "and_filter");
+    emit_list(emit, "filters");
+    emit_line_filter(emit, "", number, false, true);
+    emit_cel(emit, "", log);
+    emit_list_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+// ---- logs -----------------------------------------------------------------------------------------------------
+
+static void emit_file(struct emit *emit, const struct config_log *log)
+{
     emit_any(emit, "typed_config", "envoy.extensions.access_loggers.file.v3.FileAccessLog");
     emit_text(emit, "path", log->path.len ? log->path : SLICE("/dev/stdout"));
     emit_object(emit, "log_format");
+}
+
+static void emit_log(struct emit *emit, const struct config_log *log, size_t number, bool is_by_module)
+{
+    emit_object(emit, "");
+    emit_cstr(emit, "name", "envoy.access_loggers.file");
+    emit_filter(emit, log, number, is_by_module);
+    emit_file(emit, log);
     if (log->format == LOG_TEXT)
         emit_text_format(emit, log->text.text);
     else
@@ -114,13 +180,63 @@ static void emit_log(struct emit *emit, const struct config_log *log)
     emit_end(emit);
 }
 
-void bootstrap_access_logs(struct emit *emit, const struct config_listener *listener)
+static void emit_lines(struct emit *emit, const struct config_log *log, size_t number)
 {
-    static const struct config_log preset = {.format = LOG_JSON};
+    char format[64];
+    snprintf(format, sizeof format, "%%DYNAMIC_METADATA(weir:log%zu)%%\n", number);
+    emit_object(emit, "");
+    emit_cstr(emit, "name", "envoy.access_loggers.file");
+    emit_line_filter(emit, "filter", number, true, log->match_count > 0);
+    emit_file(emit, log);
+    emit_object(emit, "text_format_source");
+    emit_cstr(emit, "inline_string", format);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+static const struct config_log preset = {.format = LOG_JSON};
+
+static const struct config_log *logs_of(const struct config_listener *listener, size_t *ret_count)
+{
+    *ret_count = listener->has_logs ? listener->log_count : 1;
+    return listener->has_logs ? listener->logs : &preset;
+}
+
+// Listeners of one Gateway have the same logs; which one a request is for is known after Envoy's listener is chosen.
+static bool is_alone(const struct bootstrap *bootstrap, size_t listener)
+{
+    const struct config_listener *own = &bootstrap->config->listeners[listener];
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++) {
+        const struct config_listener *other = &bootstrap->config->listeners[i];
+        if (other->port == own->port && own->protocol == LISTENER_HTTP &&
+            !(slice_eq(other->gateway, own->gateway) && slice_eq(other->namespace_, own->namespace_)))
+            return false;
+    }
+    return true;
+}
+
+bool bootstrap_logs_by_module(const struct bootstrap *bootstrap, size_t listener)
+{
+    size_t count;
+    const struct config_log *logs = logs_of(&bootstrap->config->listeners[listener], &count);
+    for (size_t i = 0; i < count; i++)
+        if (logs[i].format == LOG_TEXT && logs[i].match_count) // its wanted lines have no mark
+            return false;
+    return is_alone(bootstrap, listener);
+}
+
+void bootstrap_access_logs(const struct bootstrap *bootstrap, struct emit *emit, size_t listener)
+{
+    size_t count;
+    const struct config_log *logs = logs_of(&bootstrap->config->listeners[listener], &count);
+    bool is_by_module = bootstrap_logs_by_module(bootstrap, listener);
     emit_list(emit, "access_log");
-    if (!listener->has_logs)
-        emit_log(emit, &preset);
-    for (size_t i = 0; listener->has_logs && i < listener->log_count; i++)
-        emit_log(emit, &listener->logs[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (is_by_module)
+            emit_lines(emit, &logs[i], i);
+        emit_log(emit, &logs[i], i, is_by_module);
+    }
     emit_list_end(emit);
 }

@@ -24,7 +24,7 @@ struct fake_field {
 struct fake_metadata {
     char key[64];
     double number;
-    char text[256];
+    char text[4096];
 };
 
 struct envoy_filter { // all filters of the stream are this one
@@ -35,6 +35,7 @@ struct envoy_filter { // all filters of the stream are this one
     size_t metadata_count;
     const char *ref; // of the endpoint that was picked
     const void *route_settings;
+    uint64_t response_flags;
     uint32_t sent_status; // 0: nothing was sent
     struct buf sent_body;
     char sent_details[128];
@@ -273,6 +274,42 @@ void ENVOY_CALL(http_set_dynamic_metadata_string)(struct envoy_filter *fake, str
     snprintf(slot->text, sizeof slot->text, "%.*s", (int)value.len, value.ptr);
 }
 
+// A reader of the wire format that takes what the module writes and nothing else.
+static struct slice fake_take(struct slice *rest, char tag)
+{
+    size_t length = 0, at = 1;
+    if (rest->len < 2 || rest->ptr[0] != tag)
+        abort();
+    for (unsigned shift = 0;; shift += 7, at++) {
+        length |= (size_t)(rest->ptr[at] & 0x7f) << shift;
+        if (!(rest->ptr[at] & 0x80))
+            break;
+    }
+    if (length > rest->len - at - 1)
+        abort();
+    struct slice taken = slice_sub(*rest, at + 1, length);
+    *rest = slice_from(*rest, at + 1 + length);
+    return taken;
+}
+
+void ENVOY_CALL(http_set_dynamic_metadata_struct)(struct envoy_filter *fake, struct envoy_bytes space,
+                                                  struct envoy_bytes serialized)
+{
+    struct slice rest = slice_of(serialized);
+    while (rest.len) {
+        struct slice entry = fake_take(&rest, 0x0a);
+        struct slice key = fake_take(&entry, 0x0a);
+        struct slice value = fake_take(&entry, 0x12);
+        struct fake_metadata *slot = fake_metadata_slot(fake, space, bytes_of(key));
+        if (value.ptr[0] == 0x11 && value.len == 9) {
+            memcpy(&slot->number, value.ptr + 1, sizeof slot->number);
+        } else {
+            struct slice text = fake_take(&value, 0x1a);
+            snprintf(slot->text, sizeof slot->text, "%.*s", (int)text.len, text.ptr);
+        }
+    }
+}
+
 bool ENVOY_CALL(http_get_metadata_number)(struct envoy_filter *fake, enum envoy_metadata_source source,
                                           struct envoy_bytes space, struct envoy_bytes key, double *value)
 {
@@ -312,6 +349,13 @@ bool ENVOY_CALL(http_filter_get_attribute_string)(struct envoy_filter *fake, enu
     default:
         return false;
     }
+}
+
+bool ENVOY_CALL(http_filter_get_attribute_int)(struct envoy_filter *fake, enum envoy_attribute attribute,
+                                               uint64_t *value)
+{
+    *value = fake->response_flags;
+    return attribute == ENVOY_ATTRIBUTE_RESPONSE_FLAGS;
 }
 
 struct envoy_scheduler *ENVOY_CALL(http_filter_scheduler_new)(struct envoy_filter *fake)

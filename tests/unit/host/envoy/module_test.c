@@ -37,19 +37,23 @@ void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *, const void *, uint
              "io\\\","                                                                                                 \
              "\\\"kind\\\":\\\"Backend\\\",\\\"name\\\":\\\"" name "\\\"}}")
 
-static const char settings_text[] = "{\"config\":\"" DOCUMENT(
-    GATEWAY "GatewayClass", "c", "{\\\"controllerName\\\":\\\"gateway.envoyproxy.io/gatewayclass-controller\\\"}")
-    DOCUMENT(GATEWAY "Gateway", "g",
-             "{\\\"gatewayClassName\\\":\\\"c\\\",\\\"listeners\\\":[{\\\"name\\\":\\\"l\\\",\\\"protocol\\\":"
-             "\\\"HTTP\\\",\\\"port\\\":80}]}") BACKEND("a", "1") BACKEND("b", "2")
-        DOCUMENT(
-            AI "AIGatewayRoute", "r",
-            "{\\\"parentRefs\\\":[{\\\"name\\\":\\\"g\\\"}],\\\"llmRequestCosts\\\":[{\\\"metadataKey\\\":"
-            "\\\"total\\\","
-            "\\\"type\\\":\\\"TotalToken\\\"}],\\\"rules\\\":[{\\\"matches\\\":[{\\\"headers\\\":[{\\\"name\\\":"
-            "\\\"x-ai-eg-model\\\",\\\"value\\\":\\\"m\\\"}]}],\\\"backendRefs\\\":[{\\\"name\\\":\\\"a\\\","
-            "\\\"modelNameOverride\\\":\\\"at-a\\\"},{\\\"name\\\":\\\"b\\\",\\\"priority\\\":1,\\\"headerMutation\\\":"
-            "{\\\"set\\\":[{\\\"name\\\":\\\"x-tier\\\",\\\"value\\\":\\\"shared\\\"}]}}]}]}") "\"}";
+// clang-format off
+#define RESOURCES "\"config\":\"" DOCUMENT( \
+    GATEWAY "GatewayClass", "c", "{\\\"controllerName\\\":\\\"gateway.envoyproxy.io/gatewayclass-controller\\\"}") \
+    DOCUMENT(GATEWAY "Gateway", "g", \
+             "{\\\"gatewayClassName\\\":\\\"c\\\",\\\"listeners\\\":[{\\\"name\\\":\\\"l\\\",\\\"protocol\\\":" \
+             "\\\"HTTP\\\",\\\"port\\\":80}]}") BACKEND("a", "1") BACKEND("b", "2") \
+        DOCUMENT( \
+            AI "AIGatewayRoute", "r", \
+            "{\\\"parentRefs\\\":[{\\\"name\\\":\\\"g\\\"}],\\\"llmRequestCosts\\\":[{\\\"metadataKey\\\":" \
+            "\\\"total\\\"," \
+            "\\\"type\\\":\\\"TotalToken\\\"}],\\\"rules\\\":[{\\\"matches\\\":[{\\\"headers\\\":[{\\\"name\\\":" \
+            "\\\"x-ai-eg-model\\\",\\\"value\\\":\\\"m\\\"}]}],\\\"backendRefs\\\":[{\\\"name\\\":\\\"a\\\"," \
+            "\\\"modelNameOverride\\\":\\\"at-a\\\"},{\\\"name\\\":\\\"b\\\",\\\"priority\\\":1,\\\"headerMutation\\\":" \
+            "{\\\"set\\\":[{\\\"name\\\":\\\"x-tier\\\",\\\"value\\\":\\\"shared\\\"}]}}]}]}") "\"}"
+// clang-format on
+static const char settings_text[] = "{" RESOURCES;
+static const char lean_settings_text[] = "{\"publish\":\"costs\",\"log\":\"weir\"," RESOURCES;
 
 static const struct slice path = SLICE_INIT("/v1/chat/completions");
 
@@ -65,10 +69,10 @@ static const void *settings_of(const char *text)
     return ENVOY_HOOK(http_filter_config_new)(NULL, bytes_of(SLICE("weir")), bytes_of(slice_from_cstr(text)));
 }
 
-static void begin(struct test *test)
+static void begin_with(struct test *test, const char *settings)
 {
     fake_init(&test->fake);
-    test->settings = settings_of(settings_text);
+    test->settings = settings_of(settings);
     test->upstream_settings = settings_of("{\"position\":\"upstream\"}");
     assert_non_null(test->settings);
     assert_non_null(test->upstream_settings);
@@ -80,6 +84,11 @@ static void begin(struct test *test)
     fake_add(&test->fake, 0, SLICE("content-type"), SLICE("application/json"));
     fake_add(&test->fake, 0, SLICE("x-ai-eg-model"), SLICE("spoofed"));
     fake_add(&test->fake, 0, SLICE("x-envoy-max-retries"), SLICE("100"));
+}
+
+static void begin(struct test *test)
+{
+    begin_with(test, settings_text);
 }
 
 static void end(struct test *test)
@@ -178,6 +187,128 @@ static void each_try_is_built_from_the_original(void **state)
     assert_slice(request(&test, SLICE(":authority")), SLICE("api.example.com"));
     assert_slice(request(&test, SLICE("x-ai-eg-model")), SLICE("m"));
     end(&test);
+}
+
+static void assert_has(struct slice text, struct slice part)
+{
+    if (slice_find_slice(text, part) == SLICE_NOT_FOUND)
+        fail_msg("'" SLICE_FMT "' has no '" SLICE_FMT "'", SLICE_ARG(text), SLICE_ARG(part));
+}
+
+static struct slice line(const struct test *test)
+{
+    const struct fake_metadata *found = fake_metadata(&test->fake, "weir:log0");
+    assert_non_null(found);
+    return slice_from_cstr(found->text);
+}
+
+static void lines_are_made_here_and_costs_alone_published(void **state)
+{
+    (void)state;
+    struct test test;
+    begin_with(&test, lean_settings_text);
+    route(&test, SLICE("{\"model\":\"m\",\"messages\":[]}"));
+    assert_slice(request(&test, SLICE("x-weir-rule")), SLICE("httproute/default/r/rule/0"));
+    assert_null(request(&test, SLICE("x-envoy-max-retries")).ptr);
+    assert_slice(request(&test, SLICE("x-ai-eg-model")), SLICE("spoofed")); // nobody looks
+    try(&test, "default/a/route/r/rule/0/ref/0");
+    assert_null(request(&test, SLICE("x-ai-eg-model")).ptr);
+    struct slice body = SLICE("{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}");
+    answer(&test, SLICE("application/json"), body, true);
+    test.fake.response_flags = 1; // not asked for: nothing went wrong
+    ENVOY_HOOK(http_filter_stream_complete)(&test.fake, test.filter);
+    assert_int_equal(fake_metadata(&test.fake, "io.envoy.ai_gateway:total")->number, 7);
+    assert_null(fake_metadata(&test.fake, "io.envoy.ai_gateway:backend_name"));
+    assert_null(fake_metadata(&test.fake, "weir:upstream_ms"));
+    assert_has(line(&test), SLICE("\"authority\":\"api.example.com\""));
+    assert_has(line(&test), SLICE("\"response_flags\":\"-\""));
+    assert_has(line(&test), SLICE("\"gen_ai.request.model\":\"m\""));
+    assert_has(line(&test), SLICE("\"gen_ai.usage.total_tokens\":7"));
+    assert_slice(slice_from(line(&test), line(&test).len - 1), SLICE("}"));
+    end(&test);
+}
+
+static void a_line_has_the_flags_of_envoy_for_its_failures(void **state)
+{
+    (void)state;
+    struct test test;
+    begin_with(&test, lean_settings_text);
+    route(&test, SLICE("{\"model\":\"m\"}"));
+    try(&test, "default/a/route/r/rule/0/ref/0");
+    ENVOY_HOOK(http_filter_local_reply)
+    (&test.fake, test.filter, 503, bytes_of(SLICE("upstream_reset_before_response_started{remote_connection_failure}")),
+     false);
+    answer(&test, SLICE("text/plain"), SLICE("upstream connect error"), true);
+    test.fake.response_flags = 1U << 5 | 1U << 15;
+    ENVOY_HOOK(http_filter_stream_complete)(&test.fake, test.filter);
+    assert_has(line(&test), SLICE("\"response_flags\":\"UF,URX\""));
+    assert_has(line(&test), SLICE("\"response_code\":502"));
+    end(&test);
+}
+
+// What Weir refuses itself has its own letters.
+static void a_line_has_the_flags_of_weir_for_its_answers(void **state)
+{
+    (void)state;
+    struct test test;
+    begin_with(&test, lean_settings_text);
+    route(&test, SLICE("{\"model\":\"other\"}"));
+    ENVOY_HOOK(http_filter_stream_complete)(&test.fake, test.filter);
+    assert_has(line(&test), SLICE("\"response_flags\":\"NR\""));
+    end(&test);
+}
+
+static void assert_fields(const struct envoy_filter *fake, int map, const char *wanted)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < fake->counts[map]; i++) {
+        const struct fake_field *field = &fake->fields[map][i];
+        buf_append(&text, slice_make(field->name.ptr, field->name.len));
+        buf_append_byte(&text, '=');
+        buf_append(&text, slice_make(field->value.ptr, field->value.len));
+        buf_append_byte(&text, ' ');
+    }
+    assert_slice(buf_slice(&text), slice_from_cstr(wanted));
+    buf_fini(&text);
+}
+
+// The values of a name keep their order; what is there already is not touched.
+static void a_map_becomes_what_is_wanted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *has[8]; // name, value...
+        const char *wanted[8];
+        bool keeps_framing;
+        const char *becomes;
+    } cases[] = {
+        {{"a", "1", "b", "2"}, {"A", "1", "B", "2"}, false, "a=1 b=2 "},
+        {{"a", "1", "b", "2"}, {"b", "2", "a", "1"}, false, "a=1 b=2 "},
+        {{"a", "1", "a", "2"}, {"a", "2", "a", "1"}, false, "a=2 a=1 "},
+        {{"a", "1", "b", "2"}, {"a", "1", "b", "2", "A", "3"}, false, "b=2 a=1 a=3 "},
+        {{"a", "1", "a", "2", "b", "2"}, {"a", "2", "b", "2"}, false, "b=2 a=2 "},
+        {{":path", "/", "a", "1", "x", "1"}, {"c", "", "a", "1"}, false, ":path=/ a=1 c= "},
+        {{"content-length", "1", "a", "1"}, {"a", "1", "Content-Length", "7"}, false, "a=1 "},
+        {{"content-length", "1", "a", "1"}, {"a", "2"}, true, "content-length=1 a=2 "},
+        {{NULL}, {"a", "1", "a", "2"}, false, "a=1 a=2 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct envoy_filter fake;
+        struct arena arena;
+        struct fields wanted = {0};
+        fake_init(&fake);
+        arena_init(&arena, 4096, 1 << 20);
+        for (size_t at = 0; at < 8 && cases[i].has[at]; at += 2)
+            fake_add(&fake, 0, slice_from_cstr(cases[i].has[at]), slice_from_cstr(cases[i].has[at + 1]));
+        for (size_t at = 0; at < 8 && cases[i].wanted[at]; at += 2)
+            assert_true(fields_add(&wanted, &arena, slice_from_cstr(cases[i].wanted[at]),
+                                   slice_from_cstr(cases[i].wanted[at + 1])));
+        assert_true(headers_become(&fake, ENVOY_REQUEST_HEADERS, &arena, &wanted, cases[i].keeps_framing));
+        assert_fields(&fake, 0, cases[i].becomes);
+        arena_fini(&arena);
+        fake_fini(&fake);
+    }
 }
 
 static void what_is_refused_is_answered_here(void **state)
@@ -299,6 +430,8 @@ static void wrong_settings_are_refused(void **state)
         "{\"unknown\":1}",
         "{\"forward\":\"x\"}",
         "{\"pinned\":\"x\"}",
+        "{\"publish\":\"x\"}",
+        "{\"log\":\"none\"}",
         "{\"files\":[\"/does/not/exist\"]}",
         "{\"files\":[1]}",
         "{\"files\":{}}",
@@ -363,6 +496,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_try_is_built_from_the_original),
+        cmocka_unit_test(lines_are_made_here_and_costs_alone_published),
+        cmocka_unit_test(a_line_has_the_flags_of_envoy_for_its_failures),
+        cmocka_unit_test(a_line_has_the_flags_of_weir_for_its_answers),
+        cmocka_unit_test(a_map_becomes_what_is_wanted),
         cmocka_unit_test(what_is_refused_is_answered_here),
         cmocka_unit_test(a_body_may_end_with_trailers),
         cmocka_unit_test(a_backend_of_another_generation_is_refused),

@@ -1,0 +1,110 @@
+#include "host/envoy/lines.h"
+
+#include "exchange/snapshot.h"
+#include "host/envoy/metadata.h"
+#include "observe/accesslog.h"
+
+#include <stddef.h>
+
+#define LINE_BYTES_FIRST ((size_t)2 << 10)
+#define LINE_BYTES_MAX ((size_t)1 << 20)
+#define FLAGS_BYTES_MAX 128
+
+// ---- what Envoy knows better ----------------------------------------------------------------------------------
+
+// Envoy's response flags by the place of their bit.
+static const struct slice flag_letters[] = {
+    SLICE_INIT("LH"),   SLICE_INIT("UH"),   SLICE_INIT("UT"),   SLICE_INIT("LR"),   SLICE_INIT("UR"),
+    SLICE_INIT("UF"),   SLICE_INIT("UC"),   SLICE_INIT("UO"),   SLICE_INIT("NR"),   SLICE_INIT("DI"),
+    SLICE_INIT("FI"),   SLICE_INIT("RL"),   SLICE_INIT("UAEX"), SLICE_INIT("RLSE"), SLICE_INIT("DC"),
+    SLICE_INIT("URX"),  SLICE_INIT("SI"),   SLICE_INIT("IH"),   SLICE_INIT("DPE"),  SLICE_INIT("UMSDR"),
+    SLICE_INIT("RFCF"), SLICE_INIT("NFCF"), SLICE_INIT("DT"),   SLICE_INIT("UPE"),  SLICE_INIT("NC"),
+    SLICE_INIT("OM"),   SLICE_INIT("DF"),   SLICE_INIT("DO"),   SLICE_INIT("DR"),   SLICE_INIT("UDO"),
+};
+
+static struct slice flags_of(const struct stream *stream, struct buf *text)
+{
+    uint64_t bits = 0;
+    ENVOY_CALL(http_filter_get_attribute_int)(stream->filter, ENVOY_ATTRIBUTE_RESPONSE_FLAGS, &bits);
+    for (size_t i = 0; i < sizeof flag_letters / sizeof flag_letters[0]; i++)
+        if (bits >> i & 1) {
+            if (text->len)
+                buf_append_byte(text, ',');
+            buf_append(text, flag_letters[i]);
+        }
+    return text->len ? buf_slice(text) : SLICE("-");
+}
+
+static struct slice attribute(const struct stream *stream, enum envoy_attribute which, struct slice otherwise)
+{
+    struct envoy_bytes value = {NULL, 0};
+    if (!ENVOY_CALL(http_filter_get_attribute_string)(stream->filter, which, &value) || !value.len)
+        return otherwise;
+    return slice_of(value);
+}
+
+// Only an answer that came from an upstream at the first try and went out whole has nothing more to tell.
+static bool is_plain(const struct stream *stream, const struct record *record)
+{
+    return stream->is_answer_over && !stream->has_local_reply && !stream->is_cut && record->attempts <= 1;
+}
+
+// What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
+static void correct(const struct stream *stream, struct record *record, struct buf *flags)
+{
+    bool is_own = stream->is_replying || stream->is_cut;
+    if (!is_own || slice_eq(record->flags, SLICE("-")))
+        record->flags = flags_of(stream, flags);
+    record->details = attribute(stream, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS, record->details);
+    record->termination_details = attribute(stream, ENVOY_ATTRIBUTE_TERMINATION_DETAILS, record->termination_details);
+    record->transport_failure =
+        attribute(stream, ENVOY_ATTRIBUTE_UPSTREAM_TRANSPORT_FAILURE, record->transport_failure);
+}
+
+// ---- lines ----------------------------------------------------------------------------------------------------
+
+// The newline is Envoy's to add. A line that is too long or has no memory is empty: it is printed nowhere.
+static struct slice line_of(const struct accesslog *log, const struct record *record, struct buf *line)
+{
+    buf_reset(line);
+    if (!accesslog_wants(log, record) || !accesslog_write(log, record, line))
+        return SLICE("");
+    return slice_sub(buf_slice(line), 0, line->len - 1);
+}
+
+static void put_lines(const struct stream *stream, const struct record *record)
+{
+    const struct snapshot *snapshot = exchange_snapshot(stream->exchange);
+    size_t listener = exchange_listener(stream->exchange)->id;
+    size_t count = snapshot_log_count(snapshot, listener);
+    struct buf line;
+    buf_init(&line, LINE_BYTES_MAX);
+    buf_reserve(&line, LINE_BYTES_FIRST);
+    for (size_t i = 0; i < count; i++) {
+        char text[24] = "log";
+        struct buf key = {.ptr = text, .len = 3, .cap = sizeof text, .max = sizeof text};
+        buf_append_u64(&key, i);
+        metadata_put_text(stream->filter, SLICE(WEIR_METADATA), buf_slice(&key),
+                          line_of(snapshot_log(snapshot, listener, i), record, &line));
+    }
+    buf_fini(&line);
+}
+
+void lines_put(const struct stream *stream, struct arena *scratch, const struct record *record)
+{
+    char letters[FLAGS_BYTES_MAX];
+    struct buf flags = {.ptr = letters, .cap = sizeof letters, .max = sizeof letters};
+    if (is_plain(stream, record)) {
+        put_lines(stream, record);
+        return;
+    }
+    struct record *seen = arena_alloc(scratch, sizeof *seen);
+    if (!seen) {
+        put_lines(stream, record);
+        return;
+    }
+    memcpy(seen, record, offsetof(struct record, metadata) + record->metadata_count * sizeof record->metadata[0]);
+    seen->metadata_count = record->metadata_count;
+    correct(stream, seen, &flags);
+    put_lines(stream, seen);
+}
