@@ -189,12 +189,88 @@ static void test_expectations_and_lengths(void **state)
     h2_head_fini(&head);
 }
 
+struct answer_case {
+    const char *status;
+    const char *name, *value; // one field; NULL: none
+    bool is_end, is_head;
+    enum error_code error;
+    bool has_body;
+    int content_length;
+};
+
+static void test_answers(void **state)
+{
+    static const struct answer_case cases[] = {
+        {"200", NULL, NULL, false, false, ERROR_NONE, true, -1},
+        {"200", "content-length", "5", false, false, ERROR_NONE, true, 5},
+        {"200", "content-length", "0", false, false, ERROR_NONE, false, 0},
+        {"200", NULL, NULL, true, false, ERROR_NONE, false, 0},
+        {"200", "content-length", "5", true, true, ERROR_NONE, false, 5},
+        {"204", NULL, NULL, true, false, ERROR_NONE, false, -1},
+        {"304", "content-length", "5", true, false, ERROR_NONE, false, 5},
+        {"103", "link", "</a>", false, false, ERROR_NONE, true, -1},
+        {"200", "host", "a", false, false, ERROR_NONE, true, -1},
+        {"200", "content-length", "5x", false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+        {"200", "transfer-encoding", "chunked", false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+        {"101", NULL, NULL, false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+        {"099", NULL, NULL, false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+        {"20", NULL, NULL, false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+        {"2000", NULL, NULL, false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+        {"+20", NULL, NULL, false, false, ERROR_UPSTREAM_MALFORMED, false, 0},
+    };
+    static struct h1_spans spans;
+    struct h2_head head;
+    struct h1_response response;
+    (void)state;
+    h2_head_init(&head);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct answer_case *each = &cases[i];
+        h2_head_begin(&head, &limits, true);
+        add(&head, ":status", each->status);
+        if (each->name)
+            add(&head, each->name, each->value);
+        assert_int_equal(h2_head_response(&head, each->is_end, each->is_head, &spans, &response), each->error);
+        if (each->error != ERROR_NONE)
+            continue;
+        assert_int_equal(response.has_body, each->has_body);
+        assert_int_equal(response.content_length, each->content_length);
+        assert_int_equal(response.head.fields.count, each->name ? 1 : 0);
+        assert_int_equal(response.head.version, HTTP_2);
+    }
+    h2_head_fini(&head);
+}
+
+// Cookies and Host mean nothing there; the limits are those of a request.
+static void test_large_answers(void **state)
+{
+    static struct h1_spans spans;
+    struct h2_head head;
+    struct h1_response response;
+    (void)state;
+    h2_head_init(&head);
+    h2_head_begin(&head, &limits, true);
+    add(&head, ":status", "200");
+    for (int i = 0; i < 100; i++)
+        add(&head, "set-cookie", "a=b");
+    assert_int_equal(h2_head_response(&head, false, false, &spans, &response), ERROR_NONE);
+    assert_int_equal(response.head.fields.count, 100);
+    h2_head_begin(&head, &limits, true);
+    add(&head, ":status", "200");
+    for (int i = 0; i < 101; i++)
+        add(&head, "set-cookie", "a=b");
+    assert_int_equal(h2_head_response(&head, false, false, &spans, &response), ERROR_UPSTREAM_TOO_LARGE);
+    h2_head_begin(&head, &limits, true);
+    assert_int_equal(h2_head_response(&head, false, false, &spans, &response), ERROR_UPSTREAM_MALFORMED);
+    h2_head_fini(&head);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request), cmocka_unit_test(test_crumbs),
         cmocka_unit_test(test_targets),   cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_limits),    cmocka_unit_test(test_expectations_and_lengths),
+        cmocka_unit_test(test_answers),   cmocka_unit_test(test_large_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
