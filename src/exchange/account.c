@@ -190,6 +190,7 @@ static void put_upstream(struct exchange *x, struct record *record)
         return;
     record->upstream_host = x->attempt->upstream_address;
     record->upstream_local_address = x->attempt->local_address;
+    record->upstream_protocol = protocol_name(x->attempt->protocol);
     record->transport_failure = x->transport_reason;
     if (x->attempt->head_us)
         record->upstream_time_us = x->attempt->head_us - x->attempt->begun_us;

@@ -150,8 +150,10 @@ const struct attempt_request *attempt_request(const struct attempt *attempt)
     return &attempt->request;
 }
 
-void attempt_connected(struct attempt *a, struct slice upstream_address, struct slice local_address)
+void attempt_connected(struct attempt *a, struct slice upstream_address, struct slice local_address,
+                       enum http_version protocol)
 {
+    a->protocol = protocol;
     a->upstream_address = arena_dup(&a->exchange->arena, upstream_address);
     a->local_address = arena_dup(&a->exchange->arena, local_address);
 }

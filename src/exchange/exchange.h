@@ -121,8 +121,9 @@ struct attempt_request {
 // credential missing, memory). An earlier attempt of the same exchange is gone after this call.
 struct attempt *attempt_begin(struct exchange *x, const struct config_backend_ref *ref, int64_t now_us);
 const struct attempt_request *attempt_request(const struct attempt *attempt);
-// For the log: where it went. Call when connected.
-void attempt_connected(struct attempt *attempt, struct slice upstream_address, struct slice local_address);
+// For the log: where it went, and in which protocol (0: not known). Call when connected.
+void attempt_connected(struct attempt *attempt, struct slice upstream_address, struct slice local_address,
+                       enum http_version protocol);
 
 // The request went out whole: the held body may be released as soon as no retry can follow, so that an open stream holds
 // no request body. Without this call it is held until the end (body pieces stay valid for a host that still writes).

@@ -142,6 +142,7 @@ struct attempt {
     struct secret credential; // owned bytes, wiped with the attempt
     struct slice upstream_address;
     struct slice local_address;
+    enum http_version protocol; // 0: not known
     int64_t begun_us;
     int64_t head_us; // when the upstream's head came; 0: not yet
     int64_t last_us; // when its last byte came

@@ -113,7 +113,7 @@ static enum envoy_headers_status begin(struct try *try, struct arena *scratch, b
     if (!attempt)
         return refuse(try, exchange_reply(x)->head.status, error_info(exchange_error(x))->details);
     attempt_connected(attempt, attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS),
-                      attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS));
+                      attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
     try->is_streamed = stream_is_streamed(stream);
     if (!write_head(try, attempt_request(attempt), scratch, is_end))
         return refuse(try, 503, SLICE("overload"));

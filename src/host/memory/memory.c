@@ -212,7 +212,7 @@ static enum next play_answer(struct run *run, struct attempt *attempt, struct me
     enum next next = NEXT_DONE;
     if (answer->fault == MEMORY_FAULT_REFUSE)
         return fail(run, attempt, seen, ERROR_UPSTREAM_CONNECT);
-    attempt_connected(attempt, SLICE("192.0.2.1:443"), SLICE("192.0.2.2:50000"));
+    attempt_connected(attempt, SLICE("192.0.2.1:443"), SLICE("192.0.2.2:50000"), HTTP_1_1);
     if (answer->fault == MEMORY_FAULT_RESET)
         return fail(run, attempt, seen, ERROR_UPSTREAM_RESET);
     if (answer->fault == MEMORY_FAULT_STALL && (answer->has_length || answer->piece_count == 0))

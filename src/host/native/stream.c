@@ -271,7 +271,7 @@ static void send_request(struct stream *stream)
     char text[300];
     pool_leave(&stream->waiter);
     attempt_connected(stream->attempt, slice_make(upstream->address_text, upstream->address_len),
-                      slice_make(upstream->local_text, upstream->local_len));
+                      slice_make(upstream->local_text, upstream->local_len), upstream->h2 ? HTTP_2 : HTTP_1_1);
     bool is_whole = !stream->is_streamed || stream->is_body_read;
     stream->state = STREAM_ANSWER;
     if (!back_send(stream->back, request, authority_of(stream, request, text, sizeof text), is_whole)) {

@@ -37,6 +37,7 @@ static int begin(void **state)
         .bytes_received = 1024,
         .bytes_sent = UINT64_C(5000000000),
         .upstream_host = SLICE("10.0.0.1:443"),
+        .upstream_protocol = SLICE("HTTP/2"),
         .upstream_cluster = SLICE("httproute/ns/r/rule/0"),
         .downstream_local_address = SLICE("[::1]:1975"),
         .downstream_remote_address = SLICE("127.0.0.1:50000"),
@@ -103,8 +104,8 @@ static void text_operators(void **state)
     expect_text("%REQ(:AUTHORITY)% %REQ(host)% %REQ(:scheme)%", "gw.example:1975 gw.example:1975 http\n");
     expect_text("%RESP(content-type)% %RESP(:status)% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
                 "application/json 200 42\n");
-    expect_text("%UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS%",
-                "10.0.0.1:443 httproute/ns/r/rule/0 -\n");
+    expect_text("%UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_PROTOCOL%",
+                "10.0.0.1:443 httproute/ns/r/rule/0 - HTTP/2\n");
     expect_text("%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% "
                 "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REQUEST_ATTEMPT_COUNT%",
                 "[::1]:1975 ::1 127.0.0.1 2\n");
