@@ -124,7 +124,7 @@ def compare_log(expected, line, differences):
         differences.append("no access-log line")
         return
     for name, value in expected.items():
-        if IS_HTTP2 and isinstance(value, str):
+        if (IS_UPSTREAM_HTTP2 if name == "backendProtocol" else IS_HTTP2) and isinstance(value, str):
             value = value.replace("HTTP/1.1", "HTTP/2")
         if line.get(name) != value:
             differences.append(f"log: {name} is {line.get(name)!r}, expected {value!r}")
