@@ -40,7 +40,7 @@ struct record {
     struct slice upstream_host;       // "1.2.3.4:443" of the last attempt
     struct slice upstream_cluster;    // "httproute/ns/name/rule/i"
     struct slice upstream_local_address;
-    struct slice upstream_protocol; // as protocol; empty when there was no connection
+    struct slice upstream_protocol;                // as protocol; empty when there was no connection
     struct slice downstream_local_address;         // with port
     struct slice downstream_remote_address;        // with port; of the client, behind whatever proxies
     struct slice downstream_direct_remote_address; // of the connection
