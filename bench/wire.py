@@ -130,6 +130,7 @@ def cells(texts):
     """(title, is_tls, how, connections, streams, label) of what is asked for."""
     every = [(title_of(is_tls, how, streams, label), is_tls, how, connections, streams, label)
              for is_tls in (False, True) for how, connections, streams in SHAPES for label in ("1 KB", "32 KB")]
+    every.append(("TLS, h1, 1 KB, a connection for each request", True, "h1", CLIENTS, 1, "1 KB, closing"))  # the handshake, in full
     return [cell for cell in every if not texts or any(text in cell[0] for text in texts)]
 
 
@@ -181,6 +182,7 @@ def prepare():
     for size, label in ((1024, "1 KB"), (32768, "32 KB")):
         (OUT / f"{label}.json").write_text(run.body(size))
         (OUT / f"{label}.lua").write_text(run.WRK % (OUT / f"{label}.json"))
+        (OUT / f"{label}, closing.lua").write_text('wrk.headers["Connection"] = "close"\n' + run.WRK % (OUT / f"{label}.json"))
 
 
 def main():
