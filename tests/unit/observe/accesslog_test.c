@@ -42,9 +42,9 @@ static int begin(void **state)
         .downstream_local_address = SLICE("[::1]:1975"),
         .downstream_remote_address = SLICE("127.0.0.1:50000"),
         .attempts = 2,
-        .metadata = {{SLICE("llm_input_token"), RECORD_NUMBER, {NULL, 0}, 12},
-                     {SLICE("response_model"), RECORD_STRING, SLICE("a\nb\xff"), 0},
-                     {SLICE("token_latency_ttft"), RECORD_NUMBER, {NULL, 0}, 12.3450}},
+        .metadata = {{.key = SLICE("llm_input_token"), .type = RECORD_NUMBER, .number = 12},
+                     {.key = SLICE("response_model"), .type = RECORD_STRING, .text = SLICE("a\nb\xff")},
+                     {.key = SLICE("token_latency_ttft"), .type = RECORD_NUMBER, .number = 12.3450}},
         .metadata_count = 3,
     };
     usage_set(&record.usage, USAGE_OUTPUT, 7);
