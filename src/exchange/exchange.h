@@ -12,6 +12,7 @@
 #ifndef WEIR_EXCHANGE_EXCHANGE_H
 #define WEIR_EXCHANGE_EXCHANGE_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "exchange/snapshot.h"
 #include "http/head.h"
@@ -58,6 +59,8 @@ enum exchange_body_mode exchange_body_mode(const struct exchange *x);
 struct slice exchange_body_space(struct exchange *x, size_t wanted);
 // A piece of the held body; `is_end` with the last (which may be empty).
 enum exchange_want exchange_body(struct exchange *x, struct slice piece, bool is_end);
+// The whole held body at once, where it lies: in `take_block`, which the exchange keeps as long as it needs the body.
+enum exchange_want exchange_body_give(struct exchange *x, struct buf *take_block, struct slice body);
 // The host gives up on the request before an answer began: malformed body, time limit, drain... Prepares the reply.
 enum exchange_want exchange_fail(struct exchange *x, enum error_code error);
 

@@ -93,6 +93,7 @@ struct exchange {
     int64_t content_length;
     size_t body_limit;
     struct buf body;
+    struct buf body_block; // where `body` lies if the host gave it whole; else empty, and `body` owns its memory
     bool is_body_whole;
 
     // Lifted (S2).
@@ -167,6 +168,8 @@ struct attempt {
 
 // Runs steps until one waits; gives what it waits for.
 enum exchange_want exchange_run(struct exchange *x);
+// Gives back the memory of the held body, which is not needed any more.
+void exchange_drop_body(struct exchange *x);
 enum step step_admit(struct exchange *x);
 enum step step_lift(struct exchange *x);
 enum step step_route(struct exchange *x);

@@ -36,7 +36,15 @@ struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, co
 
 size_t exchange_held_bytes(const struct exchange *x)
 {
-    return x->arena.held_bytes + x->body.cap + x->reply_body.cap;
+    return x->arena.held_bytes + (x->body_block.ptr ? x->body_block.cap : x->body.cap) + x->reply_body.cap;
+}
+
+void exchange_drop_body(struct exchange *x)
+{
+    if (x->body_block.ptr)
+        buf_init(&x->body, 0);
+    buf_fini(&x->body);
+    buf_fini(&x->body_block);
 }
 
 void exchange_free(struct exchange *x)
@@ -44,7 +52,7 @@ void exchange_free(struct exchange *x)
     if (!x)
         return;
     attempt_fini(x->attempt);
-    buf_fini(&x->body);
+    exchange_drop_body(x);
     buf_fini(&x->reply_body);
     struct snapshot *snapshot = x->snapshot;
     struct arena arena = x->arena; // holds the exchange itself
@@ -181,6 +189,20 @@ enum exchange_want exchange_body(struct exchange *x, struct slice piece, bool is
         x->is_body_whole = true;
         x->step = STEP_LIFT;
     }
+    return exchange_run(x);
+}
+
+enum exchange_want exchange_body_give(struct exchange *x, struct buf *take_block, struct slice body)
+{
+    if (x->step != STEP_BODY || x->body.ptr || body.len > x->body_limit) {
+        enum exchange_want want = exchange_body(x, body, true);
+        buf_fini(take_block);
+        return want;
+    }
+    x->body_block = *take_block;
+    x->body = (struct buf){.ptr = (char *)(uintptr_t)body.ptr, .len = body.len, .cap = body.len, .max = body.len};
+    x->is_body_whole = true;
+    x->step = STEP_LIFT;
     return exchange_run(x);
 }
 

@@ -72,7 +72,7 @@ static bool prepare_body(struct attempt *a, bool has_body)
 static void release_body(struct exchange *x)
 {
     if (x->attempt->is_request_sent) {
-        buf_fini(&x->body);
+        exchange_drop_body(x);
         x->attempt->request.body = NULL;
         x->attempt->request.body_count = 0;
     }

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from conftest import EXAMPLES
 from native import Native
 import vectors
 
@@ -276,3 +277,38 @@ def test_a_host_that_no_listener_serves(tmp_path):
                 assert "hushed" not in text and text.count("***") == 2 and "demo" in text
     finally:
         weir.stop()
+
+
+# ---- long bodies -------------------------------------------------------------------------------------------------------
+
+
+def long_body(size, model="gemini-2.5-pro"):
+    text = "".join(f"{i:08x}" for i in range(size // 8))  # no two places alike
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("size", [20000, 33000, 50000, 65000, 70000, 140000])
+def test_a_long_body_reaches_every_attempt_whole(gateway, size, framing):
+    """Bodies that are kept in the buffer they were read into (32 to 64 KiB, whole in one read), and those that are not; with a
+    request behind them on the same connection, read in the same or in the next turn."""
+    front = gateway(EXAMPLES / "gcp-provisioned-throughput.yaml", workers=1)
+    body = long_body(size)
+    head = HEAD + (b"Content-Length: %d\r\n\r\n" % len(body) if framing == "length" else b"Transfer-Encoding: chunked\r\n\r\n")
+    message = head + (body if framing == "length" else chunk(body[:1000]) + chunk(body[1000:]) + b"0\r\n\r\n")
+    fine = {"status": 200, "headers": ["content-type: application/json"], "body": '{"id":"1","usage":{}}'}
+    for behind in (b"", message):
+        busy = {"status": 429, "body": "{}"}
+        front.script(busy, busy, fine, *([busy, busy, fine] if behind else []))
+        wire = Wire(front.url).send(message + behind)
+        for _ in range(2 if behind else 1):
+            assert wire.answer()[0] == 200
+        assert len(front.attempts) == (6 if behind else 3)
+        assert {attempt.body for attempt in front.attempts} == {body.replace(b'"gemini-2.5-pro"', b'"google/gemini-2.5-pro"')}
+
+
+def test_a_long_body_that_is_refused_leaves_the_connection_usable(quickstart):
+    wire = Wire(quickstart)
+    for _ in range(3):
+        assert wire.send(request(long_body(40000, "demo")[:-1] + b"]")).answer()[0] == 400
+        assert wire.send(request(long_body(40000, "demo"))).answer()[0] == 200

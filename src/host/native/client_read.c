@@ -185,6 +185,12 @@ static void note_body_progress(struct client *client, size_t bytes)
         client->since_us = loop_now_us();
 }
 
+static bool is_in_read_bytes(const struct client *client, struct slice body)
+{
+    const char *begin = client->worker->read_bytes;
+    return body.ptr >= begin && body.ptr < begin + WORKER_READ_BYTES;
+}
+
 static size_t take_body(struct client *client, char *bytes, size_t len)
 {
     struct slice body;
@@ -201,7 +207,9 @@ static size_t take_body(struct client *client, char *bytes, size_t len)
     note_body_progress(client, body.len);
     if (client->reader.is_complete)
         client->state = CLIENT_ANSWER;
-    if (body.len || client->reader.is_complete)
+    if (client->reader.is_complete && used == len && is_in_read_bytes(client, body))
+        stream_body_whole(client->stream, body);
+    else if (body.len || client->reader.is_complete)
         stream_body(client->stream, body, client->reader.is_complete);
     return used;
 }

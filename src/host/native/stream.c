@@ -560,16 +560,9 @@ struct slice stream_body_space(struct stream *stream, size_t wanted)
     return exchange_body_space(stream->exchange, wanted);
 }
 
-void stream_body(struct stream *stream, struct slice piece, bool is_end)
+static void follow_body(struct stream *stream, enum exchange_want want)
 {
-    stream->body_bytes += piece.len;
-    stream->is_body_read = is_end;
-    if (stream->is_streamed) {
-        stream->has_streamed = true;
-        back_send_piece(stream->back, piece, is_end);
-        return;
-    }
-    switch (exchange_body(stream->exchange, piece, is_end)) {
+    switch (want) {
     case EXCHANGE_WANT_BODY:
         return;
     case EXCHANGE_WANT_BACKEND:
@@ -579,6 +572,31 @@ void stream_body(struct stream *stream, struct slice piece, bool is_end)
         reply(stream);
         return;
     }
+}
+
+void stream_body(struct stream *stream, struct slice piece, bool is_end)
+{
+    stream->body_bytes += piece.len;
+    stream->is_body_read = is_end;
+    if (stream->is_streamed) {
+        stream->has_streamed = true;
+        back_send_piece(stream->back, piece, is_end);
+        return;
+    }
+    follow_body(stream, exchange_body(stream->exchange, piece, is_end));
+}
+
+void stream_body_whole(struct stream *stream, struct slice body)
+{
+    struct buf block;
+    bool is_worth_it = !stream->is_streamed && stream->body_bytes == 0 && body.len >= WORKER_READ_BYTES / 2;
+    if (!is_worth_it || !worker_give_read_bytes(stream->worker, &block)) {
+        stream_body(stream, body, true);
+        return;
+    }
+    stream->body_bytes += body.len;
+    stream->is_body_read = true;
+    follow_body(stream, exchange_body_give(stream->exchange, &block, body));
 }
 
 size_t stream_held_bytes(const struct stream *stream)

@@ -57,6 +57,9 @@ bool stream_takes_body(const struct stream *stream);
 // elsewhere. What was put there is given to stream_body before anything else happens to the stream.
 struct slice stream_body_space(struct stream *stream, size_t wanted);
 void stream_body(struct stream *stream, struct slice piece, bool is_end);
+// The end of the body, read into the worker's buffer with nothing behind it: a long one is kept where it lies, and the
+// worker has another buffer afterwards.
+void stream_body_whole(struct stream *stream, struct slice body);
 // The request can't be completed: malformed body, time limit.
 void stream_fail(struct stream *stream, enum error_code error);
 // What it holds in memory, about.

@@ -24,6 +24,16 @@
 #define LOG_LINE_MAX (256U << 10)
 #define HEAD_MAX (256U << 10)
 
+bool worker_give_read_bytes(struct worker *worker, struct buf *ret_block)
+{
+    char *next = malloc(WORKER_READ_BYTES);
+    if (!next)
+        return false;
+    *ret_block = (struct buf){.ptr = worker->read_bytes, .cap = WORKER_READ_BYTES, .max = WORKER_READ_BYTES};
+    worker->read_bytes = next;
+    return true;
+}
+
 // xorshift128+ (Vigna): weights, request ids; nothing that must not be guessed.
 uint64_t worker_random(struct worker *worker)
 {

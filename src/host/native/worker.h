@@ -97,7 +97,7 @@ struct worker {
     struct retry_budget budget;
     uint64_t random[2];
 
-    char *read_bytes;       // one static read buffer, WORKER_READ_BYTES
+    char *read_bytes;       // one read buffer, WORKER_READ_BYTES; given away with a long body in it
     struct h1_spans *spans; // of the head that is being read
     struct buf head;        // heads on their way out
 
@@ -141,6 +141,8 @@ void worker_join(struct worker *worker);
 // ---- for what runs in a worker ------------------------------------------------------------------------------------
 
 uint64_t worker_random(struct worker *worker);
+// Gives away the buffer that was last read into, and takes a new one. False: no memory, nothing has changed.
+bool worker_give_read_bytes(struct worker *worker, struct buf *ret_block);
 // Sets a deadline and keeps the tick going while there are any.
 void worker_deadline(struct worker *worker, struct deadline *deadline, int64_t at_us);
 // Counts a request; for the budget of retries.
