@@ -138,6 +138,25 @@ static const struct field telemetry[] = {
     END_OF_FIELDS,
 };
 
+static const struct field backend_tls[] = {
+    {.name = "clientCertificateRef",
+     .type = FIELD_OBJECT,
+     .fields = shared_object_ref,
+     .rule = rule_secret_ref,
+     .doc = "Secret with the certificate (tls.crt, tls.key) that Weir shows to backends."},
+    {.name = "alpnProtocols",
+     .type = FIELD_LIST,
+     .item = FIELD_STRING,
+     .values = shared_alpn_protocols,
+     .served = shared_served_alpn,
+     .words = "HTTP/1.0 has no name in ALPN here",
+     .max = 8,
+     .absent = "h2, http/1.1",
+     .doc = "Protocols to offer; an empty list: no ALPN."},
+    TLS_CHOICE_FIELDS,
+    END_OF_FIELDS,
+};
+
 static const struct field spec_fields[] = {
     {.name = "telemetry", .type = FIELD_OBJECT, .fields = telemetry, .doc = "The access log."},
     IGNORED("provider", "it describes the Envoy deployment, of which there is none", "Deployment of Envoy."),
@@ -151,8 +170,11 @@ static const struct field spec_fields[] = {
     IGNORED("luaValidation", "Lua is not run", "Lua."),
     IGNORED("lua", "Lua is not run", "Lua."),
     REFUSED("bootstrap", "there is no Envoy bootstrap to change", "Envoy's bootstrap."),
-    REFUSED("backendTLS", "TLS settings of all backends are not done yet: set them on each Backend",
-            "TLS to backends."),
+    {.name = "backendTLS",
+     .type = FIELD_OBJECT,
+     .fields = backend_tls,
+     .rule = rule_tls_choice,
+     .doc = "TLS towards the backends of the Gateway's routes that have TLS, where these say nothing of their own."},
     REFUSED("dynamicModules", "Envoy modules can't be loaded", "Modules of Envoy."),
     REFUSED("geoIP", "geographic addresses are not done yet", "GeoIP."),
     REFUSED("mergeBackends", "merging backends is not done yet", "Merging."),

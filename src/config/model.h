@@ -209,6 +209,7 @@ struct config_backend {
     bool is_h2c;      // speaks HTTP/2 without being asked (Backend.spec.appProtocols)
     struct config_tls tls;
     const struct config_forward_proxy *proxy; // NULL: called directly
+    struct slice tls_from; // "namespace/name" of the EnvoyProxy whose backendTLS is in `tls`; empty: none
     struct slice
         host; // what goes out as Host (S7): FQDN, else TLS name, else address and port of the endpoint ("" then)
 };

@@ -7,8 +7,8 @@
 
 static void init_maps(struct resolver *resolver)
 {
-    struct map *maps[] = {&resolver->traffic, &resolver->client, &resolver->credentials, &resolver->tls,
-                          &resolver->backends};
+    struct map *maps[] = {&resolver->traffic, &resolver->client,   &resolver->credentials,
+                          &resolver->tls,     &resolver->backends, &resolver->certificates};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         map_init(maps[i], resolver->arena, RESOLVE_SEED);
 }

@@ -130,6 +130,7 @@ static void read_backend(struct resolver *resolver, const struct resource *resou
     backend->is_h2c = node_count(node_get(resource->spec, SLICE("appProtocols"))) > 0; // h2c is all that is let through
     backend->is_fallback = node_get_bool(resource->spec, SLICE("fallback"), false);
     backend->tls = resolve_tls(resolver, resource);
+    resolver->own_tls[backend->id] = node_get(resource->spec, SLICE("tls"));
     if (backend->tls.is_enabled && !backend->tls.sni.len && backend->endpoint_count)
         if (backend->endpoints[0].is_ip)
             backend->tls.sni = backend->endpoints[0].hostname;
@@ -213,24 +214,41 @@ static struct config_backend *make_backend(struct resolver *resolver, const stru
     return backend;
 }
 
-// Backends are made when their kind is read; the first route that leads to one says through which proxy, another proxy makes
-// another backend of it, with health, load and connections of its own.
-static struct config_backend *place_backend(struct resolver *resolver, const struct resource *resource,
-                                            struct slice key)
+// As no Gateway has it yet.
+static struct config_backend *find_plain(struct resolver *resolver, const struct resource *resource, struct slice key)
+{
+    struct slice plain = arena_printf(resolver->arena, SLICE_FMT "/plain", SLICE_ARG(key));
+    struct config_backend *backend = map_get(&resolver->backends, key), *copy = map_get(&resolver->backends, plain);
+    if (copy)
+        return copy;
+    if (!backend)
+        backend = make_backend(resolver, resource);
+    copy = ARENA_NEW(resolver->arena, struct config_backend);
+    if (!copy || !remember(resolver, key, backend) || !remember(resolver, plain, copy))
+        return NULL;
+    *copy = *backend;
+    return copy;
+}
+
+// Backends are made when their kind is read; the first route that leads to one says through which proxy and with which TLS
+// settings of its Gateway. Others make another backend of it, with health, load and connections of its own.
+static struct config_backend *place_backend(struct resolver *resolver, const struct config_backend *plain,
+                                            struct slice key, const struct resource *backend_tls)
 {
     struct slice first = arena_printf(resolver->arena, SLICE_FMT "/first", SLICE_ARG(key));
     struct config_backend *backend = map_get(&resolver->backends, key);
-    if (!backend)
-        backend = make_backend(resolver, resource);
-    if (!remember(resolver, key, backend))
-        return NULL;
     if (map_get(&resolver->backends, first)) {
         struct config_backend *other = &resolver->config->backends[resolver->config->backend_count];
-        *other = *backend;
+        *other = *plain;
         other->id = resolver->config->backend_count++;
         backend = other;
     }
     backend->proxy = resolver->proxy;
+    if (backend_tls) {
+        resolve_apply_tls_defaults(resolver, backend_tls, resolver->own_tls[plain->id], &backend->tls);
+        backend->tls_from = arena_printf(resolver->arena, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(backend_tls->namespace_),
+                                         SLICE_ARG(backend_tls->name));
+    }
     return remember(resolver, first, backend) ? backend : NULL;
 }
 
@@ -245,24 +263,33 @@ struct config_backend *resolve_backend(struct resolver *resolver, const struct r
 {
     const struct config_forward_proxy *proxy = resolver->proxy;
     struct slice key = key_of(resolver, resource);
-    struct slice way =
-        arena_printf(resolver->arena, SLICE_FMT "/via/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(key),
-                     SLICE_ARG(proxy ? proxy->namespace_ : SLICE("")), SLICE_ARG(proxy ? proxy->name : SLICE("")));
+    const struct config_backend *plain = find_plain(resolver, resource, key);
+    if (!plain)
+        return NULL;
+    const struct resource *tls = plain->tls.is_enabled ? resolver->backend_tls : NULL;
+    struct slice way = arena_printf(
+        resolver->arena, SLICE_FMT "/via/" SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT "/" SLICE_FMT, SLICE_ARG(key),
+        SLICE_ARG(proxy ? proxy->namespace_ : SLICE("")), SLICE_ARG(proxy ? proxy->name : SLICE("")),
+        SLICE_ARG(tls ? tls->namespace_ : SLICE("")), SLICE_ARG(tls ? tls->name : SLICE("")));
     struct config_backend *backend = map_get(&resolver->backends, way);
     if (backend)
         return backend;
-    backend = place_backend(resolver, resource, key);
+    backend = place_backend(resolver, plain, key, tls);
     return backend && remember(resolver, way, backend) ? backend : NULL;
 }
 
 void resolve_ai_backends(struct resolver *resolver)
 {
     const struct documents *docs = resolver->docs;
-    size_t most = 0;
+    size_t most = 0, proxies = 0;
     for (size_t i = 0; i < docs->count; i++)
         most += docs->items[i]->kind == KIND_AI_SERVICE_BACKEND || docs->items[i]->kind == KIND_BACKEND;
-    most *= 1 + resolver->config->proxy_count;
+    for (size_t i = 0; i < docs->count; i++)
+        proxies += docs->items[i]->kind == KIND_ENVOY_PROXY && node_get(docs->items[i]->spec, SLICE("backendTLS"));
+    most *= (1 + resolver->config->proxy_count) * (1 + proxies); // the ways in which Gateways can call one
     resolver->config->backends = RESOLVE_ARRAY(resolver, struct config_backend, most);
+    resolver->own_tls =
+        RESOLVE_ARRAY(resolver, const struct node *, most); // NOLINT(bugprone-sizeof-expression): of pointers
     for (size_t i = 0; i < docs->count && !resolver->has_failed; i++)
         if (docs->items[i]->kind == KIND_AI_SERVICE_BACKEND)
             remember(resolver, key_of(resolver, docs->items[i]), make_backend(resolver, docs->items[i]));

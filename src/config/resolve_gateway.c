@@ -110,6 +110,10 @@ static void add_listener(struct resolver *resolver, const struct resource *gatew
     struct config_listener *listener = &resolver->config->listeners[id];
     resolver->sources[id] =
         (struct listener_source){.gateway = gateway, .node = node, .gateway_config = gateway_config};
+    if (proxy && node_get(proxy->spec, SLICE("backendTLS"))) {
+        resolver->sources[id].backend_tls = proxy;
+        resolve_tls_defaults(resolver, proxy);
+    }
     struct slice name = node_get_text(node, SLICE("name"));
     const struct resource *policy = client_policy(resolver, gateway, name);
     *listener = (struct config_listener){

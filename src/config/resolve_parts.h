@@ -10,6 +10,7 @@ struct listener_source {
     const struct resource *gateway;
     const struct node *node;
     const struct resource *gateway_config; // NULL: none
+    const struct resource *backend_tls;    // the EnvoyProxy, if it has spec.backendTLS; NULL: none
     size_t route_cap;                      // of the config_listener's routes
 };
 
@@ -25,6 +26,9 @@ struct resolver {
     struct map backends;                      // "kind/namespace/name" -> struct config_backend
     struct listener_source *sources;          // beside config->listeners
     bool is_passthrough;                      // what is read now speaks TLS itself
+    const struct resource *backend_tls;       // likewise of its Gateway; NULL: none
+    const struct node **own_tls;              // Backend.spec.tls by config_backend.id
+    struct map certificates;                  // "namespace/name" of an EnvoyProxy -> struct config_certificate
     const struct config_forward_proxy *proxy; // for the backends of the route that is read now; NULL: none
     bool has_failed;                          // memory was refused
 };
@@ -86,6 +90,11 @@ const struct config_forward_proxy *resolve_forward_proxy(struct resolver *resolv
                                                          const struct resource *gateway_config);
 struct config_lookup resolve_lookup(const struct node *dns);
 struct config_tls resolve_tls(struct resolver *resolver, const struct resource *backend);
+// Reads the client certificate of EnvoyProxy.spec.backendTLS, for its findings too.
+void resolve_tls_defaults(struct resolver *resolver, const struct resource *envoy_proxy);
+// What such an EnvoyProxy says of what `own`, the Backend's tls or NULL, does not.
+void resolve_apply_tls_defaults(struct resolver *resolver, const struct resource *envoy_proxy, const struct node *own,
+                                struct config_tls *tls);
 // Of a listener of protocol HTTPS; `policy`: its ClientTrafficPolicy or NULL.
 struct config_server_tls resolve_server_tls(struct resolver *resolver, const struct resource *gateway,
                                             const struct node *listener, const struct resource *policy);

@@ -7,6 +7,7 @@ struct variant {
     const struct resource *resource;
     const struct resource *traffic;        // BackendTrafficPolicy of listener or Gateway
     const struct resource *gateway_config; // NULL: none
+    const struct resource *backend_tls;    // EnvoyProxy; NULL: none
     size_t *listeners;                     // ids
     size_t listener_count;
 };
@@ -36,12 +37,13 @@ static const struct resource *listener_traffic(struct resolver *resolver, size_t
 }
 
 static struct variant *find_variant(struct attachment *attachment, const struct resource *traffic,
-                                    const struct resource *gateway_config)
+                                    const struct resource *gateway_config, const struct resource *backend_tls)
 {
     struct resolver *resolver = attachment->resolver;
     struct variants *variants = attachment->variants;
     for (size_t i = attachment->first; i < variants->count; i++)
-        if (variants->items[i].traffic == traffic && variants->items[i].gateway_config == gateway_config)
+        if (variants->items[i].traffic == traffic && variants->items[i].gateway_config == gateway_config &&
+            variants->items[i].backend_tls == backend_tls)
             return &variants->items[i];
     size_t *ids = RESOLVE_ARRAY(resolver, size_t, resolver->config->listener_count);
     if (!ids || !ARENA_GROW(resolver->arena, variants)) {
@@ -49,7 +51,7 @@ static struct variant *find_variant(struct attachment *attachment, const struct 
         return NULL;
     }
     struct variant *variant = &variants->items[variants->count++];
-    *variant = (struct variant){attachment->route, traffic, gateway_config, ids, 0};
+    *variant = (struct variant){attachment->route, traffic, gateway_config, backend_tls, ids, 0};
     return variant;
 }
 
@@ -67,8 +69,8 @@ static void attach(struct attachment *attachment, size_t id)
     struct resolver *resolver = attachment->resolver;
     if (is_attached(attachment, id))
         return; // two parentRefs may lead to one listener
-    struct variant *variant =
-        find_variant(attachment, listener_traffic(resolver, id), resolver->sources[id].gateway_config);
+    struct variant *variant = find_variant(attachment, listener_traffic(resolver, id),
+                                           resolver->sources[id].gateway_config, resolver->sources[id].backend_tls);
     if (variant)
         variant->listeners[variant->listener_count++] = id;
 }
@@ -190,7 +192,7 @@ static void attach_route(struct resolver *resolver, const struct resource *route
     if (variants->count > attachment.first)
         warn_of_unused_hosts(&attachment);
     else
-        find_variant(&attachment, NULL, NULL);
+        find_variant(&attachment, NULL, NULL, NULL);
     if (node_count(parents) == 0 && !route->has_errors)
         finding_warn(resolver->findings, route->mark,
                      "this route has no parentRefs and serves nothing; name its Gateway in spec.parentRefs");
@@ -223,9 +225,11 @@ static void build_route(struct resolver *resolver, const struct variant *variant
         resolve_costs(resolver, resource, variant->gateway_config, route);
     resolver->is_passthrough = route->kind == ROUTE_TLS;
     resolver->proxy = route->kind == ROUTE_AI ? resolve_forward_proxy(resolver, variant->gateway_config) : NULL;
+    resolver->backend_tls = route->kind == ROUTE_TLS ? NULL : variant->backend_tls;
     resolve_rules(resolver, resource, variant->traffic, route);
     resolver->is_passthrough = false;
     resolver->proxy = NULL;
+    resolver->backend_tls = NULL;
 }
 
 static void add_to_listeners(struct resolver *resolver, const struct variant *variant, struct config_route *route)

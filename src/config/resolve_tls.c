@@ -153,6 +153,50 @@ struct config_tls resolve_tls(struct resolver *resolver, const struct resource *
     return tls;
 }
 
+static struct slice full_name(struct resolver *resolver, const struct resource *resource)
+{
+    return arena_printf(resolver->arena, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(resource->namespace_),
+                        SLICE_ARG(resource->name));
+}
+
+void resolve_tls_defaults(struct resolver *resolver, const struct resource *envoy_proxy)
+{
+    const struct node *ref = node_path(envoy_proxy->spec, SLICE("backendTLS.clientCertificateRef"));
+    struct slice name = full_name(resolver, envoy_proxy);
+    if (!ref || map_get(&resolver->certificates, name))
+        return;
+    struct config_certificate *certificate = read_own_certificate(resolver, envoy_proxy, ref);
+    resolver->has_failed |= !certificate || !name.ptr || !map_put(&resolver->certificates, name, certificate);
+}
+
+void resolve_apply_tls_defaults(struct resolver *resolver, const struct resource *envoy_proxy, const struct node *own,
+                                struct config_tls *tls)
+{
+    const struct node *says = node_get(envoy_proxy->spec, SLICE("backendTLS"));
+    struct config_tls_choice theirs = read_choice(resolver, says), *choice = &tls->choice;
+    if (!tls->certificate)
+        tls->certificate = map_get(&resolver->certificates, full_name(resolver, envoy_proxy));
+    if (!node_get(own, SLICE("minVersion")))
+        choice->min_version = theirs.min_version;
+    if (!node_get(own, SLICE("maxVersion")))
+        choice->max_version = theirs.max_version;
+    if (!node_get(own, SLICE("ciphers")))
+        choice->ciphers = theirs.ciphers;
+    if (!node_get(own, SLICE("ecdhCurves")))
+        choice->curves = theirs.curves;
+    if (!node_get(own, SLICE("signatureAlgorithms")))
+        choice->signature_algorithms = theirs.signature_algorithms;
+    if (!node_get(own, SLICE("alpnProtocols"))) {
+        choice->has_alpn = theirs.has_alpn;
+        choice->offers_h2 = theirs.offers_h2;
+        choice->offers_http_1 = theirs.offers_http_1;
+    }
+    if (choice->min_version > choice->max_version)
+        finding_error(resolver->findings, tls->mark,
+                      "minVersion is above maxVersion together with backendTLS of EnvoyProxy " SLICE_FMT "/" SLICE_FMT,
+                      SLICE_ARG(envoy_proxy->namespace_), SLICE_ARG(envoy_proxy->name));
+}
+
 // ---- towards clients ------------------------------------------------------------------------------------------
 
 static void tell_no_hash(struct resolver *resolver, const struct node *item, const char *form)

@@ -247,3 +247,32 @@ def test_client_certificate(serve, certificates, version):
     assert status == 502
     reason = native.log_line("/v1/chat/completions")["upstream_transport_failure_reason"]
     assert "asks for a client certificate" in reason
+
+
+def test_client_certificate_of_all_backends(serve, certificates):
+    """EnvoyProxy.spec.backendTLS: for the backends that name no certificate of their own."""
+    proxy = """---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: {name: px, namespace: default}
+spec: {backendTLS: {clientCertificateRef: {name: client}, minVersion: "1.3"}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: other, namespace: default}
+spec:
+  gatewayClassName: weir
+  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: px}}
+  listeners: [{name: http, protocol: HTTP, port: %d}]
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIGatewayRoute
+metadata: {name: other, namespace: default}
+spec: {parentRefs: [{name: other}], rules: [{backendRefs: [{name: b}]}]}
+"""
+    with_it = vectors.free_port()
+    more = CLIENT % {"folder": certificates} + proxy % with_it
+    _, without, _ = serve("good", more=more, asks=True)
+    assert ask(with_it)[0] == 200
+    assert ask(without)[0] == 502
+    assert ask(with_it)[0] == 200

@@ -22,8 +22,10 @@ static struct slice key_of(const struct config_backend *backend, struct arena *a
                                   proxy ? SLICE("/") : SLICE(""),
                                   proxy ? proxy->namespace_ : SLICE(""),
                                   proxy ? SLICE("/") : SLICE(""),
-                                  proxy ? proxy->name : SLICE("")};
-    return arena_join(arena, parts, 7);
+                                  proxy ? proxy->name : SLICE(""),
+                                  backend->tls_from.len ? SLICE(" ") : SLICE(""),
+                                  backend->tls_from};
+    return arena_join(arena, parts, 9);
 }
 
 // Gives for each backend the id that it had before, SIZE_MAX where it is new. NULL without memory.

@@ -29,6 +29,8 @@ static void write_backend(struct buf *out, const struct config_backend *backend,
     if (backend->proxy) // of one that Gateways call in different ways there are several
         buf_printf(out, ",gateway_config=\"" SLICE_FMT "/" SLICE_FMT "\"", SLICE_ARG(backend->proxy->namespace_),
                    SLICE_ARG(backend->proxy->name));
+    if (backend->tls_from.len)
+        buf_printf(out, ",envoy_proxy=\"" SLICE_FMT "\"", SLICE_ARG(backend->tls_from));
     buf_printf(out, "} %llu\n", (unsigned long long)value);
 }
 

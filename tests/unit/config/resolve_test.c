@@ -675,6 +675,83 @@ static void bad_forward_proxies(void **state)
     unload(&w);
 }
 
+#define PLAIN_GATEWAY                                                                                                  \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: app}\n"                  \
+    "spec: {gatewayClassName: weir, listeners: [{name: all, protocol: HTTP, port: 80}]}\n"
+#define CLASS_WITH(spec)                                                                                               \
+    "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: weir}\n"                           \
+    "spec: {controllerName: x/y, parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: px, "           \
+    "namespace: app}}\n---\n"                                                                                          \
+    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: px, namespace: app}\n"             \
+    "spec: {backendTLS: {" spec "}}\n---\n"
+#define TLS_SECRET                                                                                                     \
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: client, namespace: app}\ntype: kubernetes.io/tls\n"                \
+    "stringData: {tls.crt: chain, tls.key: key}\n"
+#define BACKEND_OVER(tls)                                                                                              \
+    "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIServiceBackend\nmetadata: {name: b, namespace: app}\n"       \
+    "spec: {schema: {name: OpenAI}, backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: e}}\n---\n"        \
+    "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {name: e, namespace: app}\n"                 \
+    "spec: {endpoints: [{fqdn: {hostname: h.example, port: 443}}]" tls "}\n"
+
+// EnvoyProxy.spec.backendTLS says what the backends with TLS don't; the others are none of its.
+static void tls_defaults(void **state)
+{
+    (void)state;
+    static const char defaults[] =
+        CLASS_WITH("clientCertificateRef: {name: client}, minVersion: '1.3', ecdhCurves: [X25519]") PLAIN_GATEWAY;
+    struct world w;
+    LOAD(&w, defaults, ROUTE, BACKEND_OVER(", tls: {ecdhCurves: [P-256]}"), TLS_SECRET);
+    assert_loaded(&w);
+    const struct config_backend *backend = w.config->routes[0].rules[0].refs[0].backend;
+    assert_int_equal(w.config->backend_count, 1);
+    assert_text(backend->tls.certificate->chain_pem, "chain");
+    assert_int_equal(backend->tls.choice.min_version, 0x0304);
+    assert_text(backend->tls.choice.curves.text, "P-256");
+    assert_text(backend->tls_from, "app/px");
+    unload(&w);
+    LOAD(&w, defaults, ROUTE, BACKEND_OVER(""), TLS_SECRET);
+    assert_loaded(&w);
+    backend = w.config->routes[0].rules[0].refs[0].backend;
+    assert_false(backend->tls.is_enabled);
+    assert_null(backend->tls.certificate);
+    assert_text(backend->tls_from, "");
+    unload(&w);
+    LOAD(&w, defaults, ROUTE, BACKEND_OVER(", tls: {maxVersion: '1.2'}"), TLS_SECRET);
+    assert_finding(&w, FINDING_ERROR, "3.yaml", 9, "together with backendTLS of EnvoyProxy app/px");
+    unload(&w);
+    LOAD(&w, CLASS_WITH("clientCertificateRef: {name: nobody}") PLAIN_GATEWAY, ROUTE, BACKEND_OVER(", tls: {}"),
+         TLS_SECRET);
+    assert_finding(&w, FINDING_ERROR, "1.yaml", 9, "nobody");
+    unload(&w);
+}
+
+// Of two Gateways one has defaults: each has its own backend.
+static void tls_defaults_of_one_gateway(void **state)
+{
+    (void)state;
+    struct world w;
+    LOAD(&w,
+         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: app}\n"
+         "spec: {gatewayClassName: weir, listeners: [{name: all, protocol: HTTP, port: 80}]}\n---\n"
+         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: two, namespace: app}\n"
+         "spec: {gatewayClassName: weir, infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: "
+         "EnvoyProxy, "
+         "name: px}}, listeners: [{name: all, protocol: HTTP, port: 81}]}\n---\n"
+         "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: px, namespace: app}\n"
+         "spec: {backendTLS: {minVersion: '1.3'}}\n",
+         "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIGatewayRoute\nmetadata: {name: r, namespace: app}\n"
+         "spec: {parentRefs: [{name: two}, {name: gw}], rules: [{backendRefs: [{name: b}]}]}\n",
+         BACKEND_OVER(", tls: {}"));
+    assert_loaded(&w);
+    assert_int_equal(w.config->backend_count, 2);
+    const struct config_backend *one = w.config->listeners[0].routes[0]->rules[0].refs[0].backend;
+    const struct config_backend *two = w.config->listeners[1].routes[0]->rules[0].refs[0].backend;
+    assert_int_equal(one->tls.choice.min_version, 0x0303);
+    assert_int_equal(two->tls.choice.min_version, 0x0304);
+    assert_true(one->id != two->id);
+    unload(&w);
+}
+
 static void lookups(void **state)
 {
     (void)state;
@@ -847,6 +924,8 @@ int main(void)
         cmocka_unit_test(variants),
         cmocka_unit_test(forward_proxies),
         cmocka_unit_test(bad_forward_proxies),
+        cmocka_unit_test(tls_defaults),
+        cmocka_unit_test(tls_defaults_of_one_gateway),
         cmocka_unit_test(lookups),
         cmocka_unit_test(costs),
         cmocka_unit_test(access_logs),
