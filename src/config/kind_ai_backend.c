@@ -42,19 +42,9 @@ static const struct field backend_ref_fields[] = {
      .is_required = true,
      .doc = "gateway.envoyproxy.io."},
     {.name = "kind", .type = FIELD_STRING, .pattern = PATTERN_KIND, .is_required = true, .doc = "Backend."},
-    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "Name of the Backend."},
-    {.name = "namespace",
-     .type = FIELD_STRING,
-     .pattern = PATTERN_DNS_LABEL,
-     .min = 1,
-     .max = 63,
-     .absent = "the backend's",
-     .doc = "Namespace of the Backend; another one needs a ReferenceGrant."},
-    {.name = "port",
-     .support = SUPPORT_IGNORED,
-     .type = FIELD_ANY,
-     .words = "the Backend's endpoints have their ports",
-     .doc = "Without effect: the endpoints have their ports."},
+    NAME_FIELD("Name of the Backend."),
+    NAMESPACE_FIELD("the backend's", "Namespace of the Backend; another one needs a ReferenceGrant."),
+    IGNORED("port", "the Backend's endpoints have their ports", "Without effect: the endpoints have their ports."),
     END_OF_FIELDS,
 };
 
@@ -101,18 +91,13 @@ static const struct field backend_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field backend_fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = backend_spec, .doc = "The backend."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_ai_service_backend = {
     .kind = KIND_AI_SERVICE_BACKEND,
     .name = "AIServiceBackend",
     .group = GROUP_AI_GATEWAY,
     .versions = {"v1beta1", "v1alpha1", "v1"},
     .old_versions = {"v1alpha1"},
-    .fields = backend_fields,
+    .fields = SPEC(.is_required = true, .fields = backend_spec, .doc = "The backend."),
     .doc = "A provider or model server, and the dialect that it speaks.",
 };
 
@@ -245,12 +230,7 @@ static void rule_override(struct check *check, const struct node *override)
 static const struct field bsp_target_fields[] = {
     {.name = "group", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_GROUP, .doc = "Group."},
     {.name = "kind", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_KIND, .doc = "AIServiceBackend."},
-    {.name = "name",
-     .type = FIELD_STRING,
-     .is_required = true,
-     .min = 1,
-     .max = 253,
-     .doc = "Name of the backend, in the namespace of the policy."},
+    NAME_FIELD("Name of the backend, in the namespace of the policy."),
     END_OF_FIELDS,
 };
 
@@ -343,23 +323,13 @@ static const struct field bsp_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field bsp_fields[] = {
-    {.name = "spec",
-     .type = FIELD_OBJECT,
-     .is_required = true,
-     .fields = bsp_spec,
-     .rule = rule_bsp,
-     .doc = "The policy."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_backend_security_policy = {
     .kind = KIND_BACKEND_SECURITY_POLICY,
     .name = "BackendSecurityPolicy",
     .group = GROUP_AI_GATEWAY,
     .versions = {"v1beta1", "v1alpha1", "v1"},
     .old_versions = {"v1alpha1"},
-    .fields = bsp_fields,
+    .fields = SPEC(.is_required = true, .fields = bsp_spec, .rule = rule_bsp, .doc = "The policy."),
     .doc = "The credential that Weir adds for a backend. With one, the client's own credentials are not forwarded.",
 };
 
@@ -399,17 +369,12 @@ static const struct field gateway_config_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field gateway_config_fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .fields = gateway_config_spec, .doc = "The settings."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_gateway_config = {
     .kind = KIND_GATEWAY_CONFIG,
     .name = "GatewayConfig",
     .group = GROUP_AI_GATEWAY,
     .versions = {"v1beta1", "v1alpha1", "v1"},
     .old_versions = {"v1alpha1"},
-    .fields = gateway_config_fields,
+    .fields = SPEC(.fields = gateway_config_spec, .doc = "The settings."),
     .doc = "Settings of a Gateway, which names it in its annotation aigateway.envoyproxy.io/gateway-config.",
 };

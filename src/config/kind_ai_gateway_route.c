@@ -14,7 +14,7 @@ static const struct field match_fields[] = {
 };
 
 static const struct field ref_fields[] = {
-    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "The AIServiceBackend."},
+    NAME_FIELD("The AIServiceBackend."),
     {.name = "namespace",
      .type = FIELD_STRING,
      .pattern = PATTERN_NAMESPACE,
@@ -184,17 +184,12 @@ static const struct field spec_fields[] = {
     END_OF_FIELDS,
 };
 
-static const struct field fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = spec_fields, .doc = "The route."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_ai_gateway_route = {
     .kind = KIND_AI_GATEWAY_ROUTE,
     .name = "AIGatewayRoute",
     .group = GROUP_AI_GATEWAY,
     .versions = {"v1beta1", "v1alpha1", "v1"},
     .old_versions = {"v1alpha1"},
-    .fields = fields,
+    .fields = SPEC(.is_required = true, .fields = spec_fields, .doc = "The route."),
     .doc = "Routes requests to AI backends by model, headers and host.",
 };

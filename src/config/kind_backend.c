@@ -67,12 +67,7 @@ static const char *const alt_name_types[] = {"Hostname", "URI", NULL};
 static const struct field ca_ref_fields[] = {
     {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = "", .doc = "Empty: the core group."},
     {.name = "kind", .type = FIELD_STRING, .is_required = true, .values = ca_kinds, .doc = "ConfigMap or Secret."},
-    {.name = "name",
-     .type = FIELD_STRING,
-     .is_required = true,
-     .min = 1,
-     .max = 253,
-     .doc = "Its name; the entry ca.crt is read, and ca.crl beside it if there is one (revoked certificates)."},
+    NAME_FIELD("Its name; the entry ca.crt is read, and ca.crl beside it if there is one (revoked certificates)."),
     END_OF_FIELDS,
 };
 
@@ -187,22 +182,12 @@ static void rule_backend(struct check *check, const struct node *spec)
                         "when autoSNIFromEndpointHostname is enabled, IP and Unix endpoints must define a hostname");
 }
 
-static const struct field backend_fields[] = {
-    {.name = "spec",
-     .type = FIELD_OBJECT,
-     .is_required = true,
-     .fields = backend_spec,
-     .rule = rule_backend,
-     .doc = "The backend."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_backend = {
     .kind = KIND_BACKEND,
     .name = "Backend",
     .group = GROUP_ENVOY_GATEWAY,
     .versions = {"v1alpha1"},
-    .fields = backend_fields,
+    .fields = SPEC(.is_required = true, .fields = backend_spec, .rule = rule_backend, .doc = "The backend."),
     .doc = "Where a backend is.",
 };
 
@@ -295,16 +280,11 @@ static const struct field tls_policy_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field tls_policy_fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = tls_policy_spec, .doc = "The policy."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_backend_tls_policy = {
     .kind = KIND_BACKEND_TLS_POLICY,
     .name = "BackendTLSPolicy",
     .group = GROUP_GATEWAY,
     .versions = {"v1", "v1alpha3", "v1alpha2", "v1beta1"},
-    .fields = tls_policy_fields,
+    .fields = SPEC(.is_required = true, .fields = tls_policy_spec, .doc = "The policy."),
     .doc = "TLS towards a Backend.",
 };

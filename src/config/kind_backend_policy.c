@@ -499,21 +499,12 @@ static const struct field backend_policy_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field backend_policy_fields[] = {
-    {.name = "spec",
-     .type = FIELD_OBJECT,
-     .is_required = true,
-     .fields = backend_policy_spec,
-     .rule = rule_backend_policy,
-     .doc = "The policy."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_backend_traffic_policy = {
     .kind = KIND_BACKEND_TRAFFIC_POLICY,
     .name = "BackendTrafficPolicy",
     .group = GROUP_ENVOY_GATEWAY,
     .versions = {"v1alpha1"},
-    .fields = backend_policy_fields,
+    .fields =
+        SPEC(.is_required = true, .fields = backend_policy_spec, .rule = rule_backend_policy, .doc = "The policy."),
     .doc = "Retries, time limits, health and limits towards backends.",
 };

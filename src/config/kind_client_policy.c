@@ -454,21 +454,11 @@ static const struct field client_policy_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field client_policy_fields[] = {
-    {.name = "spec",
-     .type = FIELD_OBJECT,
-     .is_required = true,
-     .fields = client_policy_spec,
-     .rule = rule_client_policy,
-     .doc = "The policy."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_client_traffic_policy = {
     .kind = KIND_CLIENT_TRAFFIC_POLICY,
     .name = "ClientTrafficPolicy",
     .group = GROUP_ENVOY_GATEWAY,
     .versions = {"v1alpha1"},
-    .fields = client_policy_fields,
+    .fields = SPEC(.is_required = true, .fields = client_policy_spec, .rule = rule_client_policy, .doc = "The policy."),
     .doc = "Limits and time limits towards clients.",
 };

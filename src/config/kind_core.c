@@ -80,16 +80,11 @@ static const struct field grant_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field grant_fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = grant_spec, .doc = "The grant."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_reference_grant = {
     .kind = KIND_REFERENCE_GRANT,
     .name = "ReferenceGrant",
     .group = GROUP_GATEWAY,
     .versions = {"v1beta1", "v1", "v1alpha2"},
-    .fields = grant_fields,
+    .fields = SPEC(.is_required = true, .fields = grant_spec, .doc = "The grant."),
     .doc = "Lets resources of other namespaces refer to those of its own.",
 };

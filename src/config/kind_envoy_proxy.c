@@ -199,16 +199,11 @@ static const struct field spec_fields[] = {
     END_OF_FIELDS,
 };
 
-static const struct field fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .fields = spec_fields, .doc = "The settings."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_envoy_proxy = {
     .kind = KIND_ENVOY_PROXY,
     .name = "EnvoyProxy",
     .group = GROUP_ENVOY_GATEWAY,
     .versions = {"v1alpha1"},
-    .fields = fields,
+    .fields = SPEC(.fields = spec_fields, .doc = "The settings."),
     .doc = "The access log. A Gateway names it in infrastructure.parametersRef, or its GatewayClass does.",
 };

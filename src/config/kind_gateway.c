@@ -1,22 +1,17 @@
 // GatewayClass and Gateway (gateway.networking.k8s.io): where Weir listens.
 #include "config/kind_shared.h"
 
-static const struct field parameters_ref[] = {
-    {.name = "group",
-     .type = FIELD_STRING,
-     .is_required = true,
-     .pattern = PATTERN_GROUP,
-     .doc = "gateway.envoyproxy.io."},
-    {.name = "kind", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_KIND, .doc = "EnvoyProxy."},
-    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "Its name."},
-    {.name = "namespace",
-     .type = FIELD_STRING,
-     .pattern = PATTERN_DNS_LABEL,
-     .min = 1,
-     .max = 63,
-     .doc = "Its namespace (GatewayClass only)."},
-    END_OF_FIELDS,
-};
+#define PARAMETERS_REF                                                                                                 \
+    {.name = "group",                                                                                                  \
+     .type = FIELD_STRING,                                                                                             \
+     .is_required = true,                                                                                              \
+     .pattern = PATTERN_GROUP,                                                                                         \
+     .doc = "gateway.envoyproxy.io."},                                                                                 \
+        {.name = "kind", .type = FIELD_STRING, .is_required = true, .pattern = PATTERN_KIND, .doc = "EnvoyProxy."},    \
+        NAME_FIELD("Its name.")
+static const struct field local_parameters_ref[] = {PARAMETERS_REF, END_OF_FIELDS};
+static const struct field parameters_ref[] = {PARAMETERS_REF, NAMESPACE_FIELD("default", "Its namespace."),
+                                              END_OF_FIELDS};
 
 static void rule_parameters(struct check *check, const struct node *ref)
 {
@@ -43,18 +38,13 @@ static const struct field class_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field class_fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = class_spec, .doc = "The class."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_gateway_class = {
     .kind = KIND_GATEWAY_CLASS,
     .name = "GatewayClass",
     .group = GROUP_GATEWAY,
     .versions = {"v1", "v1beta1"},
     .is_cluster_wide = true,
-    .fields = class_fields,
+    .fields = SPEC(.is_required = true, .fields = class_spec, .doc = "The class."),
     .doc = "The class of a Gateway.",
 };
 
@@ -237,7 +227,7 @@ static const struct field infrastructure[] = {
     {.name = "annotations", .type = FIELD_ANY, .support = SUPPORT_SILENT, .doc = "Left alone."},
     {.name = "parametersRef",
      .type = FIELD_OBJECT,
-     .fields = parameters_ref,
+     .fields = local_parameters_ref,
      .rule = rule_parameters,
      .doc = "EnvoyProxy with the access log."},
     END_OF_FIELDS,
@@ -292,16 +282,11 @@ static const struct field gateway_spec[] = {
     END_OF_FIELDS,
 };
 
-static const struct field gateway_fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = gateway_spec, .doc = "The Gateway."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_gateway = {
     .kind = KIND_GATEWAY,
     .name = "Gateway",
     .group = GROUP_GATEWAY,
     .versions = {"v1", "v1beta1"},
-    .fields = gateway_fields,
+    .fields = SPEC(.is_required = true, .fields = gateway_spec, .doc = "The Gateway."),
     .doc = "The ports on which Weir listens.",
 };

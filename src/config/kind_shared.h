@@ -24,6 +24,23 @@
         .name = field_name, .type = FIELD_ANY, .support = SUPPORT_IGNORED, .words = why, .doc = what                   \
     }
 
+// The table of a kind that has nothing but a spec (beside its frame); what is given are the members of that field.
+#define SPEC(...)                                                                                                      \
+    (const struct field[])                                                                                             \
+    {                                                                                                                  \
+        {.name = "spec", .type = FIELD_OBJECT, __VA_ARGS__}, END_OF_FIELDS,                                            \
+    }
+// Of references.
+#define NAME_FIELD(what)                                                                                               \
+    {                                                                                                                  \
+        .name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = what                   \
+    }
+#define NAMESPACE_FIELD(when_absent, what)                                                                             \
+    {                                                                                                                  \
+        .name = "namespace", .type = FIELD_STRING, .pattern = PATTERN_DNS_LABEL, .min = 1, .max = 63,                  \
+        .absent = when_absent, .doc = what                                                                             \
+    }
+
 // Versions and algorithms of TLS, the same on both sides (Envoy Gateway's TLSSettings).
 extern const char *const shared_tls_versions[], *const shared_tls_served_versions[], *const shared_alpn_protocols[];
 extern const char *const shared_served_alpn[]; // those that are done

@@ -4,19 +4,9 @@
 static const struct field ref_fields[] = {
     {.name = "group", .type = FIELD_STRING, .pattern = PATTERN_GROUP, .preset = "", .doc = "gateway.envoyproxy.io."},
     {.name = "kind", .type = FIELD_STRING, .pattern = PATTERN_KIND, .preset = "Service", .doc = "Backend."},
-    {.name = "name", .type = FIELD_STRING, .is_required = true, .min = 1, .max = 253, .doc = "Name of the Backend."},
-    {.name = "namespace",
-     .type = FIELD_STRING,
-     .pattern = PATTERN_DNS_LABEL,
-     .min = 1,
-     .max = 63,
-     .absent = "the route's",
-     .doc = "Its namespace; another one needs a ReferenceGrant."},
-    {.name = "port",
-     .type = FIELD_INT,
-     .min = 1,
-     .max = 65535,
-     .doc = "Without effect: the Backend's endpoints have their ports."},
+    NAME_FIELD("Name of the Backend."),
+    NAMESPACE_FIELD("the route's", "Its namespace; another one needs a ReferenceGrant."),
+    IGNORED("port", "the Backend's endpoints have their ports", "Without effect: the endpoints have their ports."),
     {.name = "weight", .type = FIELD_INT, .min = 0, .max = 1000000, .preset = "1", .doc = "Share of the connections."},
     END_OF_FIELDS,
 };
@@ -71,16 +61,11 @@ static const struct field spec_fields[] = {
     END_OF_FIELDS,
 };
 
-static const struct field fields[] = {
-    {.name = "spec", .type = FIELD_OBJECT, .is_required = true, .fields = spec_fields, .doc = "The route."},
-    END_OF_FIELDS,
-};
-
 const struct kind kind_tls_route = {
     .kind = KIND_TLS_ROUTE,
     .name = "TLSRoute",
     .group = GROUP_GATEWAY,
     .versions = {"v1", "v1alpha3", "v1alpha2", "v1beta1"},
-    .fields = fields,
+    .fields = SPEC(.is_required = true, .fields = spec_fields, .doc = "The route."),
     .doc = "TLS connections passed on unread, on listeners of protocol TLS with tls.mode Passthrough.",
 };

@@ -24,8 +24,6 @@ static const struct resource *find_proxy(struct resolver *resolver, const struct
     const struct node *of_class = class_ ? node_get(class_->spec, SLICE("parametersRef")) : NULL;
     struct reference reference =
         own ? reference_of(own, gateway->namespace_) : reference_of(of_class, SLICE("default"));
-    if (own)
-        reference.namespace_ = gateway->namespace_; // a local reference
     return own || of_class ? resolve_find(resolver, KIND_ENVOY_PROXY, &reference) : NULL;
 }
 

@@ -21,6 +21,11 @@
 static void test_gateway(void **state)
 {
     static const struct loading_case cases[] = {
+        {RESOURCE(
+             CORE_GATEWAY, "Gateway",
+             "gatewayClassName: c, listeners: [{name: l, protocol: HTTP, port: 80}], infrastructure: {parametersRef: "
+             "{group: gateway.envoyproxy.io, kind: EnvoyProxy, name: p, namespace: n}}"),
+         "unknown field \"namespace\""}, // a local reference has none
         {GATEWAY("{name: a, port: 80, protocol: HTTP}, {name: b, port: 80, protocol: HTTP, hostname: '*.x.y'}"), NULL},
         {GATEWAY(""), "listeners: must have at least 1 entry"},
         {RESOURCE(CORE_GATEWAY, "Gateway", "listeners: []"), "gatewayClassName: Required value"},
@@ -61,6 +66,7 @@ static void test_http_route(void **state)
 {
     static const struct loading_case cases[] = {
         {ROUTE("backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: b}]"), NULL},
+        {ROUTE("backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: b, port: 80}]"), NULL},
         {ROUTE("backendRefs: [{name: b, port: 80}]"), "a Service is known to Kubernetes only"},
         {ROUTE("backendRefs: [{group: a.io, kind: Backend, name: b}]"), "only Backend of group gateway.envoyproxy.io"},
         {ROUTE("matches: [{path: {type: Exact, value: /a}, method: GET, queryParams: [{name: q, value: v}]}]"), NULL},
