@@ -53,7 +53,7 @@ struct client {
     int64_t since_us;        // of the state: idle since, head began, last progress of the body, linger began
     int64_t accepted_us;
     int64_t request_since_us;
-    int64_t send_since_us;  // last progress of sending, while there is something unsent
+    int64_t send_since_us; // last progress of sending, while there is something unsent
     uint32_t request_count;
     uint32_t body_progress; // bytes since since_us: at CLIENT_BODY_STEP that is moved on
     uint32_t send_progress; // the same of send_since_us and CLIENT_SEND_STEP
