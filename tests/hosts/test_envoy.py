@@ -286,3 +286,19 @@ def test_lines_that_are_wanted(tmp_path, mock, log, options):
             assert refused.split() == ["400", "-", "-", "1"]
     finally:
         assert envoy.stop() == 0
+
+
+@pytest.mark.parametrize("spec", [{"tls": {"insecureSkipVerify": True}},
+                                  {"tls": {"insecureSkipVerify": True, "alpnProtocols": ["h2"]}},
+                                  {"tls": {"insecureSkipVerify": True, "alpnProtocols": []}},
+                                  {"appProtocols": ["gateway.envoyproxy.io/h2c"]}],
+                         ids=["by ALPN", "h2 alone", "without ALPN", "h2c"])
+def test_what_is_written_for_protocols_of_backends_is_taken(tmp_path, spec):
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(vectors.free_port())})
+    docs = list(vectors.yaml.load_all(text, vectors.Loader))
+    for doc in docs:
+        if doc["kind"] == "Backend":
+            doc["spec"].update(spec, endpoints=[{"fqdn": {"hostname": "localhost", "port": 1}}])
+    file = tmp_path / "config.yaml"
+    file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs))
+    Envoy(file).stop()  # it has started

@@ -272,6 +272,19 @@ static void emit_validation(struct emit *emit, const struct config_tls *tls, str
     emit_end(emit);
 }
 
+// Where nothing is said, a cluster that lets ALPN choose fills it in itself.
+static void emit_alpn(struct emit *emit, const struct config_tls_choice *choice)
+{
+    if (!choice->offers_h2 && !choice->offers_http_1)
+        return;
+    emit_list(emit, "alpn_protocols");
+    if (choice->offers_h2)
+        emit_cstr(emit, "", "h2");
+    if (choice->offers_http_1)
+        emit_cstr(emit, "", "http/1.1");
+    emit_list_end(emit);
+}
+
 static void emit_tls(struct emit *emit, const struct config_backend *backend)
 {
     const struct config_tls *tls = &backend->tls;
@@ -292,6 +305,7 @@ static void emit_tls(struct emit *emit, const struct config_backend *backend)
     emit_cstr(emit, "tls_maximum_protocol_version", tls->choice.max_version == 0x0303 ? "TLSv1_2" : "TLSv1_3");
     emit_end(emit);
     emit_validation(emit, tls, tls->verify_name.len ? tls->verify_name : sni);
+    emit_alpn(emit, &tls->choice);
     emit_end(emit);
     emit_end(emit);
     emit_end(emit);
@@ -306,13 +320,27 @@ static bool is_first_of_backend(const struct config_rule *rule, size_t ref)
     return true;
 }
 
+// Envoy lets ALPN choose only where the socket of the cluster itself has ALPN, though no endpoint uses that one.
+static void emit_unused_socket(struct emit *emit)
+{
+    emit_typed(emit, "transport_socket", "envoy.transport_sockets.tls",
+               "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
+    emit_end(emit);
+    emit_end(emit);
+}
+
 static void emit_sockets(struct emit *emit, const struct config_rule *rule)
 {
-    bool has_tls = false;
+    bool has_tls = false, is_tls = true;
     for (size_t i = 0; i < rule->ref_count; i++)
-        has_tls |= bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled;
+        if (bootstrap_is_usable(&rule->refs[i])) {
+            has_tls |= rule->refs[i].backend->tls.is_enabled;
+            is_tls &= rule->refs[i].backend->tls.is_enabled;
+        }
     if (!has_tls)
         return;
+    if (is_tls)
+        emit_unused_socket(emit);
     emit_list(emit, "transport_socket_matches");
     for (size_t i = 0; i < rule->ref_count; i++)
         if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled &&
