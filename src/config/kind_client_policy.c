@@ -402,6 +402,17 @@ static void rule_client_ip(struct check *check, const struct node *detection)
 
 // ---- the policy ---------------------------------------------------------------------------------------------------
 
+static const struct field health_check[] = {
+    {.name = "path",
+     .type = FIELD_STRING,
+     .is_required = true,
+     .pattern = PATTERN_ABSOLUTE_PATH,
+     .min = 1,
+     .max = 1024,
+     .doc = "GET and HEAD of this path are answered 200 before any route is looked at, on the hosts of the listener."},
+    END_OF_FIELDS,
+};
+
 static void rule_client_policy(struct check *check, const struct node *spec)
 {
     static const char *const kinds[] = {"Gateway", NULL};
@@ -447,7 +458,11 @@ static const struct field client_policy_spec[] = {
      .doc = "How the address of the client behind other proxies is found."},
     REFUSED("http3", "HTTP/3 is not done yet", "HTTP/3."),
     REFUSED("grpc", "gRPC settings are not done yet", "gRPC."),
-    REFUSED("healthCheck", "the admin port answers /health and /ready", "A path for health checks."),
+    {.name = "healthCheck",
+     .type = FIELD_OBJECT,
+     .fields = health_check,
+     .absent = "none; the admin port has /health and /ready",
+     .doc = "A path for the health checks of load balancers."},
     IGNORED("tcpKeepalive", "time limits find dead connections", "TCP keep-alive."),
     {.name = "http2", .type = FIELD_OBJECT, .fields = client_http2_fields, .doc = "HTTP/2."},
     IGNORED("scheme", ":scheme says whether the backend is spoken to over TLS", ":scheme."),

@@ -108,6 +108,7 @@ struct config_client resolve_client(struct resolver *resolver, const struct reso
         .max_connections = (uint32_t)node_get_i64(limit, SLICE("value"), 0),
         .max_requests = (uint32_t)node_get_i64(limit, SLICE("maxRequestsPerConnection"), 0),
         .max_age_ms = node_get_ms(limit, SLICE("maxConnectionDuration"), 0),
+        .health_path = node_get_text(node_get(spec, SLICE("healthCheck")), SLICE("path")),
         .origin = read_origin(resolver, node_get(spec, SLICE("clientIPDetection"))),
         .proxy_protocol = read_proxy_protocol(spec),
     };

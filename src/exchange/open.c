@@ -109,6 +109,14 @@ static bool is_model_endpoint(struct exchange *x)
     return x->endpoint->id != ENDPOINT_MODELS && !route_match(x->listener->table, &request, &x->arena, &hit);
 }
 
+// A load balancer asks whether we are there (ClientTrafficPolicy.healthCheck).
+static bool is_health_check(const struct exchange *x)
+{
+    struct slice path = x->listener->config->client.health_path;
+    return path.len && slice_eq(http_path(x->target), path) &&
+           (slice_eq(x->method, SLICE("GET")) || slice_eq(x->method, SLICE("HEAD")));
+}
+
 enum step step_admit(struct exchange *x)
 {
     const struct config_client *limits = &x->listener->config->client;
@@ -127,6 +135,8 @@ enum step step_admit(struct exchange *x)
         return reply_error(x, ERROR_PATH_UNSAFE, SLICE(""));
     if (slice_eq(x->method, SLICE("TRACE"))) // a backend would tell the credential that we add
         return reply_error_with(x, ERROR_METHOD_NOT_ALLOWED, SLICE(""), SLICE("allow"), SLICE(HTTP_METHODS_SERVED));
+    if (is_health_check(x))
+        return reply_answer(x, 200, SLICE(""), SLICE(""));
     x->endpoint = x->listener->has_ai ? endpoint_find(http_path(x->target)) : NULL;
     if (!x->endpoint || !is_model_endpoint(x))
         return admit_plain(x);

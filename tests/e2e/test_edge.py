@@ -140,3 +140,11 @@ def test_a_connection_ends_at_its_age(gateway):
     assert not wire.more()
     client.until(lambda: client.is_closed)
     assert client.goaway == 0
+
+
+def test_a_health_check_needs_no_route(gateway):
+    front = gateway(with_policy(healthCheck={"path": "/healthz"}))
+    wire = Wire(front.url)
+    for _ in range(2):
+        status, head, body = wire.send(b"GET /healthz HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n").answer()
+        assert status == 200 and not body and b"x-request-id" in head

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from http2 import Http2, head
 from native import Native
 from test_reload import BODY, Models, Running, configuration
 from test_upgrade import wait_until
@@ -72,6 +73,8 @@ def test_memory_that_runs_short_is_met_in_steps(run):
     assert weir.metric("weir_overload_level") == 0
     idle = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=10)
     assert weir.ask(idle).status == 200
+    idle_h2 = Http2(weir.port, 60)
+    assert idle_h2.ask(head("GET", "/v1/models")).status == 200
     uploads = [Upload(weir.port) for _ in range(4)]
     for _ in range(20):  # what is given back to the system at the first look may be enough to leave the level again
         fill(weir, uploads, 87)
@@ -85,6 +88,8 @@ def test_memory_that_runs_short_is_met_in_steps(run):
     assert weir.metric("weir_overload_refused_total") >= 1
     assert weir.metric("weir_overload_closed_total") >= 1  # the idle one
     assert idle.sock is None or idle.sock.recv(1) == b""
+    idle_h2.until(lambda: idle_h2.is_closed)
+    assert idle_h2.goaway == 0  # told, not cut
     def shed():  # on to the last step; a write fails once its request was ended
         try:
             uploads[int(time.monotonic() * 1000) % len(uploads)].grow()

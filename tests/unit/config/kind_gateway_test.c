@@ -268,6 +268,8 @@ static void test_client_traffic_policy(void **state)
         {CTP("proxyProtocol: {optional: true}"), NULL},
         {CTP("headers: {preserveXRequestID: false, xForwardedClientCert: {mode: ForwardOnly}}"), NULL},
         {CTP("headers: {preserveXRequestID: false, requestID: Generate}"), "cannot both be set"},
+        {CTP("healthCheck: {path: /healthz}"), NULL},
+        {CTP("healthCheck: {path: healthz}"), "path"},
         {CTP("headers: {requestID: Disable}"), "Disable is not done yet"},
         {CTP("headers: {withUnderscoresAction: DropHeader}"), NULL},
         {CTP("headers: {xForwardedClientCert: {mode: SanitizeSet}}"), "SanitizeSet is not done yet"},

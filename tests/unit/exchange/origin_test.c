@@ -159,6 +159,22 @@ static void heads_by_policy(void **state)
     assert_int_not_equal(exchange_error(f.x), ERROR_PATH_MALFORMED);
 }
 
+static void health_checks(void **state)
+{
+    (void)state;
+    f.config->listeners->client.health_path = SLICE("/healthz");
+    compile(&f);
+    open_request(&f, "GET", "/healthz?from=balancer", "", 0);
+    assert_reply(&f, 200, "");
+    open_request(&f, "HEAD", "/healthz", "", 0);
+    assert_reply(&f, 200, "");
+    assert_slice(end_request(&f)->details, "direct_response");
+    open_request(&f, "POST", "/healthz", "", 0);
+    assert_reply(&f, 404, "");
+    open_request(&f, "GET", "/healthz/", "", 0);
+    assert_reply(&f, 404, "");
+}
+
 static void underscores_refused(void **state)
 {
     (void)state;
@@ -181,6 +197,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_the_field, setup, teardown),
         cmocka_unit_test_setup_teardown(forwarded, setup, teardown),
         cmocka_unit_test_setup_teardown(heads_by_policy, setup, teardown),
+        cmocka_unit_test_setup_teardown(health_checks, setup, teardown),
         cmocka_unit_test_setup_teardown(underscores_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
