@@ -2,10 +2,11 @@
 # Everything here is a thin line over CMake presets and tools/; `make help` lists the targets.
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 10
+SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export JOBS FUZZ_SECONDS
 
-.PHONY: all help setup run test bench bench-wire bench-streams storm fuzz check install clean
+.PHONY: all help setup run test bench bench-wire bench-streams bench-envoy soak-envoy storm fuzz check install clean
 .DEFAULT_GOAL := all
 
 all: ## build release into build/ (build/weir); names what is missing
@@ -46,6 +47,16 @@ storm: ## 1,000 reloads and 50 upgrades under load with 200 open streams; writes
 	@tools/setup.sh build test
 	@tools/build.sh release
 	@bench/storm.py
+
+bench-envoy: ## inside Envoy beside Envoy alone, three minutes; writes bench/ENVOY.md
+	@tools/setup.sh build bench test
+	@tools/build.sh release
+	@.venv/bin/python bench/envoy.py
+
+soak-envoy: ## mixed traffic with faults inside Envoy for ten minutes (SOAK_SECONDS=600); writes bench/SOAK.md
+	@tools/setup.sh build test
+	@tools/build.sh release
+	@.venv/bin/python bench/soak_envoy.py --seconds $(SOAK_SECONDS)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (10) each
 	@tools/setup.sh build check

@@ -137,6 +137,14 @@ bool choose_has_next(struct exchange *x, int64_t now_us)
            (pick_again(x, &at_us) != SLICE_NOT_FOUND && fits(x, at_us, now_us));
 }
 
+int64_t choose_wait_us(struct exchange *x, int64_t now_us)
+{
+    int64_t at_us;
+    if (pick_fresh(x, now_us) != SLICE_NOT_FOUND || pick_again(x, &at_us) == SLICE_NOT_FOUND || at_us <= now_us)
+        return 0;
+    return fits(x, at_us, now_us) ? at_us - now_us : -1;
+}
+
 // Percent of the backends of a priority that are well; 0 when none of them takes traffic by weight.
 static uint32_t well_percent(const struct exchange *x, int64_t priority)
 {

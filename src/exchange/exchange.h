@@ -107,6 +107,10 @@ struct exchange_choice exchange_next_backend(struct exchange *x, int64_t now_us,
 // exchange_next_backend. From then on attempt_begin may be called for any reference of the rule, once an attempt, and no
 // verdict is ATTEMPT_RETRY. False: the rule has no backend that could be picked, exchange_reply() is ready.
 bool exchange_host_picks(struct exchange *x);
+// For those hosts, of an answer of the newest attempt before they decide on another try: how long its retry-after keeps
+// that one waiting (S7). 0: not at all, or another backend is untried; -1: longer than there is time for, so that the
+// answer must go to the client.
+int64_t exchange_retry_wait_us(struct exchange *x, const struct response_head *head, int64_t now_us);
 
 // ---- attempts -------------------------------------------------------------------------------------------------
 

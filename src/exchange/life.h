@@ -218,6 +218,8 @@ void choose_init(struct exchange *x);
 uint64_t exchange_random(struct exchange *x);
 // Whether some backend can take another attempt, at once or in time.
 bool choose_has_next(struct exchange *x, int64_t now_us);
+// Microseconds until a next one is ready, 0 also where there is none; -1: not in time.
+int64_t choose_wait_us(struct exchange *x, int64_t now_us);
 static inline const struct config_retry *exchange_policy(const struct exchange *x)
 {
     return &x->hit.rule->traffic.retry;

@@ -104,3 +104,14 @@ bool retry_after_status(struct exchange *x, uint16_t status, int64_t retry_after
         x->refs[x->attempt->ref - x->hit.rule->refs].cool_until_us = now_us + retry_after;
     return x->mode == BODY_HELD && is_status_retriable(x, status) && is_another_left(x, now_us);
 }
+
+int64_t exchange_retry_wait_us(struct exchange *x, const struct response_head *head, int64_t now_us)
+{
+    if (!x->attempt || !x->refs || (head->status != 429 && head->status < 500))
+        return 0;
+    int64_t wait_us = retry_after_us(&head->fields, x->client.unix_us + (now_us - x->client.now_us));
+    if (wait_us <= 0)
+        return 0;
+    x->refs[x->attempt->ref - x->hit.rule->refs].cool_until_us = now_us + wait_us;
+    return choose_wait_us(x, now_us);
+}

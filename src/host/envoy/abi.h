@@ -1,5 +1,5 @@
 // What Weir uses of Envoy's dynamic-module interface for HTTP filters: our own declarations of the functions, written
-// from its documentation. Tested against interface version v0.2.0 (Envoy 1.40.0).
+// from its documentation. Tested against interface versions v0.1.0 (Envoy 1.39.3) and v0.2.0 (Envoy 1.40.0).
 //
 // Envoy warns when a module's version string differs from its own, and refuses a module that lacks a hook it resolves or
 // that imports a function it does not have. So every hook of the newest Envoy claimed is exported (module.c), and what
@@ -83,6 +83,9 @@ enum envoy_attribute {
 #define ENVOY_CALL(name) envoy_dynamic_module_callback_##name
 #define ENVOY_HOOK(name) envoy_dynamic_module_on_##name
 
+// Of the oldest Envoy claimed, 1.39, and of none before it; never called, only looked for.
+void ENVOY_CALL(get_log_level)(void) __attribute__((weak));
+
 void ENVOY_CALL(log)(enum envoy_log_level level, struct envoy_bytes message);
 bool ENVOY_CALL(log_enabled)(enum envoy_log_level level);
 uint32_t ENVOY_CALL(get_concurrency)(void);
@@ -93,6 +96,9 @@ bool ENVOY_CALL(http_set_header)(struct envoy_filter *filter, enum envoy_header_
                                  struct envoy_bytes value);
 bool ENVOY_CALL(http_add_header)(struct envoy_filter *filter, enum envoy_header_map map, struct envoy_bytes name,
                                  struct envoy_bytes value);
+// One value of a name; `count`, which may be NULL, is how many there are.
+bool ENVOY_CALL(http_get_header)(struct envoy_filter *filter, enum envoy_header_map map, struct envoy_bytes name,
+                                 struct envoy_bytes *value, size_t index, size_t *count);
 size_t ENVOY_CALL(http_get_headers_size)(struct envoy_filter *filter, enum envoy_header_map map);
 bool ENVOY_CALL(http_get_headers)(struct envoy_filter *filter, enum envoy_header_map map, struct envoy_header *headers);
 

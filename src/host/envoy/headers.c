@@ -78,6 +78,8 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
                 return false;
             continue;
         }
+        if (which == ENVOY_RESPONSE_HEADERS && slice_eq(name, SLICE("x-weir-wait")))
+            continue;
         if (slice_eq(name, SLICE("content-length")) && slice_to_u64(value, INT64_MAX, &length))
             map->content_length = (int64_t)length;
         map->fields.items[map->fields.count++] = (struct field){name, value};

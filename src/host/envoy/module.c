@@ -25,6 +25,10 @@ struct filter {
 HOOK const char *ENVOY_HOOK(program_init)(void);
 const char *ENVOY_HOOK(program_init)(void)
 {
+    if (!ENVOY_CALL(get_log_level)) {
+        log_text(ENVOY_LOG_ERROR, SLICE("weir: "), SLICE("this Envoy is older than 1.39, the oldest that Weir serves"));
+        return NULL;
+    }
     if (ENVOY_CALL(get_concurrency)() > TABLE_WORKERS_MAX) {
         log_text(ENVOY_LOG_ERROR, SLICE("weir: "), SLICE("more workers than this module serves"));
         return NULL;
@@ -136,7 +140,10 @@ enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_
 {
     (void)envoy;
     struct filter *own = filter_from(filter);
-    return own->stream ? stream_response_headers(own->stream, is_end) : ENVOY_HEADERS_CONTINUE;
+    if (own->stream)
+        return stream_response_headers(own->stream, is_end);
+    try_response_headers(own->try);
+    return ENVOY_HEADERS_CONTINUE;
 }
 
 HOOK enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *envoy, const void *filter,

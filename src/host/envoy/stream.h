@@ -16,6 +16,8 @@
 #define WEIR_METADATA_REF "ref"       // of an endpoint: the key of its backendRef
 // The request field that Envoy's route table matches: the name of the rule's cluster. Never leaves Envoy.
 #define WEIR_RULE_FIELD "x-weir-rule"
+// An answer's field between the upstream position and Envoy's retries: seconds to wait. Never leaves Envoy either.
+#define WEIR_WAIT_FIELD "x-weir-wait"
 
 struct stream;
 

@@ -148,3 +148,39 @@ enum envoy_body_status try_request_body(struct try *try)
     try->is_body_placed = true;
     return ENVOY_BODY_CONTINUE;
 }
+
+// ---- the answer -----------------------------------------------------------------------------------------------
+
+// Envoy does not try again after an answer with this field, unless a policy asks for it, which ours never do.
+#define FINAL_FIELD "x-envoy-ratelimited"
+
+// The wait as a whole number of seconds, upwards; Envoy adds up to a half of it as jitter.
+static void put_wait(struct try *try, int64_t wait_us)
+{
+    headers_remove(try->filter, ENVOY_RESPONSE_HEADERS, SLICE(FINAL_FIELD)); // an upstream's own are not believed
+    headers_remove(try->filter, ENVOY_RESPONSE_HEADERS, SLICE(WEIR_WAIT_FIELD));
+    if (wait_us < 0)
+        headers_set(try->filter, ENVOY_RESPONSE_HEADERS, SLICE(FINAL_FIELD), SLICE("true"));
+    else if (wait_us > 0)
+        headers_set_number(try->filter, ENVOY_RESPONSE_HEADERS, SLICE(WEIR_WAIT_FIELD),
+                           (uint64_t)(wait_us + 999999) / 1000000);
+}
+
+void try_response_headers(struct try *try)
+{
+    struct envoy_bytes status = {NULL, 0};
+    struct stream *stream = stream_of(try);
+    if (!stream || try->is_over ||
+        !ENVOY_CALL(http_get_header)(try->filter, ENVOY_RESPONSE_HEADERS, bytes_of(SLICE(":status")), &status, 0,
+                                     NULL) ||
+        !status.len || status.ptr[0] < '4')
+        return;
+    struct arena scratch;
+    struct header_map map;
+    arena_init(&scratch, SCRATCH_BLOCK_BYTES, SCRATCH_BYTES_MAX);
+    if (headers_read(try->filter, ENVOY_RESPONSE_HEADERS, &scratch, &map)) {
+        struct response_head head = {.status = map.status, .version = HTTP_1_1, .fields = map.fields};
+        put_wait(try, exchange_retry_wait_us(stream_exchange(stream), &head, now_us()));
+    }
+    arena_fini(&scratch);
+}

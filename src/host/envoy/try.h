@@ -13,5 +13,7 @@ struct try *try_new(struct envoy_filter *filter);
 void try_free(struct try *try);
 enum envoy_headers_status try_request_headers(struct try *try, bool is_end);
 enum envoy_body_status try_request_body(struct try *try);
+// Before Envoy decides on another try: what the answer's retry-after means for it (S7).
+void try_response_headers(struct try *try);
 
 #endif

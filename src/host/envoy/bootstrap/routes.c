@@ -10,6 +10,7 @@
 #define STREAM_IDLE_MS 300000
 #define BACKOFF_BASE_MS 25
 #define BACKOFF_MAX_MS 250
+#define WAIT_MAX_MS ((int64_t)24 * 3600 * 1000) // a retry-after is no longer (retry_after.c)
 
 static const uint16_t preset_codes[] = {429, 500, 501, 502, 503, 504, 529}; // S7
 
@@ -142,6 +143,20 @@ static uint32_t retries_of(const struct config_rule *rule)
     return usable > 2 ? 2 : 1;
 }
 
+// How long a retry-after keeps the next try waiting is the module's to say.
+static void emit_waits(struct emit *emit)
+{
+    emit_object(emit, "rate_limited_retry_back_off");
+    emit_list(emit, "reset_headers");
+    emit_object(emit, "");
+    emit_cstr(emit, "name", "x-weir-wait");
+    emit_cstr(emit, "format", "SECONDS");
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_ms(emit, "max_interval", WAIT_MAX_MS);
+    emit_end(emit);
+}
+
 static void emit_retry(struct emit *emit, const struct config_rule *rule)
 {
     const struct config_retry *retry = &rule->traffic.retry;
@@ -157,6 +172,7 @@ static void emit_retry(struct emit *emit, const struct config_rule *rule)
     emit_ms(emit, "base_interval", base);
     emit_ms(emit, "max_interval", max > base ? max : base);
     emit_end(emit);
+    emit_waits(emit);
     emit_end(emit);
 }
 

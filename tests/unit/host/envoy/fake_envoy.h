@@ -121,6 +121,10 @@ static void fake_fini(struct envoy_filter *fake)
 
 // ---- the callbacks --------------------------------------------------------------------------------------------
 
+void ENVOY_CALL(get_log_level)(void)
+{
+}
+
 void ENVOY_CALL(log)(enum envoy_log_level level, struct envoy_bytes message)
 {
     (void)level, (void)message;
@@ -161,6 +165,15 @@ bool ENVOY_CALL(http_add_header)(struct envoy_filter *fake, enum envoy_header_ma
 {
     fake_add(fake, (int)map, slice_of(name), slice_of(value));
     return true;
+}
+
+bool ENVOY_CALL(http_get_header)(struct envoy_filter *fake, enum envoy_header_map map, struct envoy_bytes name,
+                                 struct envoy_bytes *value, size_t index, size_t *count)
+{
+    (void)index, (void)count;
+    struct slice found = fake_value(fake, (int)map, slice_of(name));
+    *value = bytes_of(found);
+    return found.ptr;
 }
 
 size_t ENVOY_CALL(http_get_headers_size)(struct envoy_filter *fake, enum envoy_header_map map)

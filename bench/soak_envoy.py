@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""A soak of Weir inside Envoy: mixed traffic with faults, then nothing may be left. Writes a table to bench/SOAK.md.
+
+Clients come and go for the whole time: chat of 1 KB and 64 KB, streams, streams that their client leaves, bodies of 4 MB,
+malformed bodies, unknown models, requests that are aborted half way, and models whose backend answers 503 (retried on
+another), refuses connections or cuts its streams. Every few seconds the configuration changes through file-based xDS.
+Resident memory and Envoy's own counters are sampled; at the end no request, stream or connection may be open, and memory
+must not have grown by more than a tenth after the first third.
+
+Usage: bench/soak_envoy.py [--seconds S] [--clients N] [--workers N]
+"""
+import argparse
+import http.client
+import json
+import pathlib
+import random
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OUT = ROOT / "bench/out"
+WEIR = ROOT / "build/weir"
+sys.path.insert(0, str(ROOT / "tests/hosts"))
+import envoy as host  # noqa: E402
+
+CONFIG = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: weir}}
+spec: {{controllerName: gateway.envoyproxy.io/gatewayclass-controller}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: soak}}
+spec:
+  gatewayClassName: weir
+  infrastructure: {{parametersRef: {{group: gateway.envoyproxy.io, kind: EnvoyProxy, name: soak}}}}
+  listeners: [{{name: http, protocol: HTTP, port: {port}}}]
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: {{name: soak}}
+spec:
+  telemetry: {{accessLog: {{settings: [{{format: {{type: JSON, json: {{code: "%RESPONSE_CODE%", flags: "%RESPONSE_FLAGS%"}}}}, sinks: [{{type: File, file: {{path: {log}}}}}]}}]}}}}
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIGatewayRoute
+metadata: {{name: soak}}
+spec:
+  parentRefs: [{{name: soak}}]
+  llmRequestCosts: [{{metadataKey: llm_total_token, type: TotalToken}}]
+  rules:
+{rules}
+{backends}
+"""
+
+RULE = """    - matches: [{{headers: [{{name: x-ai-eg-model, value: {model}}}]}}]
+      backendRefs: [{refs}]
+"""
+
+BACKEND = """---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {{name: {name}}}
+spec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {port}}}}}]}}
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIServiceBackend
+metadata: {{name: {name}}}
+spec:
+  schema: {{name: OpenAI}}
+  backendRef: {{group: gateway.envoyproxy.io, kind: Backend, name: {name}}}
+"""
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Fault(socketserver.BaseRequestHandler):
+    """A backend that fails: 503 at once, or a stream that is cut after its first event."""
+
+    def handle(self):
+        try:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = self.request.recv(65536)
+                if not more:
+                    return
+                head += more
+            if self.server.kind == "503":
+                self.request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            else:
+                self.request.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                                     b"14\r\ndata: {\"choices\":[]}\n\r\n")
+        except OSError:
+            pass
+
+
+class Faults(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, kind):
+        self.kind = kind
+        super().__init__(("127.0.0.1", 0), Fault)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+def configuration(port, ports, generation):
+    rules = [("good", ["good"]), ("retried", ["bad", "good"]), ("cut", ["cut"]), ("refused", ["refused"]), (f"new-{generation}", ["good"])]
+    def refs(names):
+        return ", ".join(f"{{name: {name}, priority: {i}}}" for i, name in enumerate(names))
+    return CONFIG.format(port=port, log=OUT / "soak-access.log", rules="".join(RULE.format(model=model, refs=refs(names)) for model, names in rules),
+                         backends="".join(BACKEND.format(name=name, port=at) for name, at in ports.items()))
+
+
+class Soak:
+    def __init__(self, options):
+        OUT.mkdir(exist_ok=True)
+        self.options, self.port, self.admin, self.generation = options, free_port(), free_port(), 0
+        self.mock = subprocess.Popen([WEIR, "mock", "--port", "0", "--tokens", "40", "--rate", "100"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.mock.stderr.readline() or self.mock.stdout.readline()
+        self.ports = {"good": int("".join(c for c in line.split("127.0.0.1:")[1].split()[0] if c.isdigit())), "bad": Faults("503").port, "cut": Faults("cut").port,
+                      "refused": free_port()}
+        self.xds, self.file = OUT / "soak-xds", OUT / "soak.yaml"
+        self.xds.mkdir(exist_ok=True)
+        bootstrap = self.change()
+        (OUT / "soak.json").write_bytes(bootstrap)
+        self.envoy = subprocess.Popen([host.binary(), "-c", OUT / "soak.json", "--concurrency", str(options.workers), "--disable-hot-restart", "--base-id",
+                                       str(next(host.base_ids)), "-l", "error"], stderr=open(OUT / "soak.err", "w"), stdout=subprocess.DEVNULL)
+        self.counts, self.lock, self.over = {}, threading.Lock(), threading.Event()
+        self.wait(lambda: self.post({"model": "good", "messages": []}) == 200, 30)
+
+    def change(self):
+        self.generation += 1
+        self.file.write_text(configuration(self.port, self.ports, self.generation))
+        return subprocess.run([WEIR, "envoy", self.file, "--address", "127.0.0.1", "--admin-port", str(self.admin), "--xds-dir", self.xds],
+                              check=True, capture_output=True).stdout
+
+    @staticmethod
+    def wait(condition, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if condition():
+                    return True
+            except OSError:
+                pass
+            time.sleep(0.1)
+        return False
+
+    # ---- what clients do ------------------------------------------------------------------------------------------
+
+    def open(self, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("POST", "/v1/chat/completions", body if isinstance(body, bytes) else json.dumps(body), {"content-type": "application/json"})
+        return connection, connection.getresponse()
+
+    def post(self, body):
+        connection, response = self.open(body)
+        try:
+            response.read()
+        except http.client.HTTPException:
+            return "cut"
+        finally:
+            connection.close()
+        return response.status
+
+    def leave(self):
+        connection, response = self.open({"model": "good", "stream": True, "messages": []})
+        response.read(20)
+        response.close()
+        connection.close()
+        return "left"
+
+    def abort(self):
+        with socket.create_connection(("127.0.0.1", self.port)) as raw:
+            raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n{\"model\":\"good\",")
+        return "aborted"
+
+    def act(self, kind):
+        message = [{"role": "user", "content": "x" * {"chat": 1000, "large": 64 << 10, "huge": 4 << 20}.get(kind, 100)}]
+        if kind in ("chat", "large", "huge"):
+            return self.post({"model": "good", "messages": message})
+        if kind == "stream":
+            return self.post({"model": "good", "stream": True, "messages": message})
+        if kind in ("retried", "cut", "refused"):
+            return self.post({"model": kind, "stream": kind == "cut", "messages": message})
+        if kind == "malformed":
+            return self.post(b'{"model":"good","model":"good"}')
+        if kind == "unknown":
+            return self.post({"model": "none", "messages": []})
+        return self.leave() if kind == "leave" else self.abort()
+
+    EXPECTED = {"chat": {200}, "large": {200}, "huge": {200}, "stream": {200}, "retried": {200}, "cut": {"cut"}, "refused": {502}, "malformed": {400},
+                "unknown": {404}, "leave": {"left"}, "abort": {"aborted"}}
+
+    def client(self, seed):
+        chance = random.Random(seed)
+        while not self.over.is_set():
+            kind = chance.choices(list(self.EXPECTED), [30, 10, 2, 15, 10, 5, 5, 5, 5, 8, 5])[0]
+            try:
+                outcome = self.act(kind)
+            except (OSError, http.client.HTTPException) as error:
+                outcome = type(error).__name__
+            with self.lock:
+                key = kind, outcome, outcome in self.EXPECTED[kind]
+                self.counts[key] = self.counts.get(key, 0) + 1
+
+    # ---- what is watched ------------------------------------------------------------------------------------------
+
+    def rss_kib(self):
+        for line in open(f"/proc/{self.envoy.pid}/smaps_rollup"):
+            if line.startswith("Rss:"):
+                return int(line.split()[1])
+
+    def gauges(self):
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/stats?filter=(downstream_cx_active|downstream_rq_active|upstream_rq_active|upstream_rq_pending_active)$",
+                                      timeout=10).read().decode()
+        gauges = {}
+        for line in text.splitlines():
+            name, value = line.rsplit(": ", 1)
+            if not name.startswith(("http.admin", "listener.admin")):
+                gauges[name.rsplit(".", 1)[1]] = gauges.get(name.rsplit(".", 1)[1], 0) + int(value)
+        return gauges
+
+    def run(self):
+        samples, begun = [], time.monotonic()
+        clients = [threading.Thread(target=self.client, args=(seed,), daemon=True) for seed in range(self.options.clients)]
+        for client in clients:
+            client.start()
+        next_change = 0.0
+        while (at := time.monotonic() - begun) < self.options.seconds:
+            if self.envoy.poll() is not None:
+                sys.exit("soak: Envoy ended; see bench/out/soak.err")
+            samples.append((at, self.rss_kib()))
+            if at >= next_change:
+                self.change()
+                next_change = at + 5
+            time.sleep(1)
+        self.over.set()
+        for client in clients:
+            client.join(60)
+        is_empty = self.wait(lambda: not any(self.gauges().values()), 90)
+        left = self.gauges()
+        samples.append((time.monotonic() - begun, self.rss_kib()))
+        return samples, is_empty, left
+
+    def stop(self):
+        for process in (self.envoy, self.mock):
+            process.terminate()
+        return self.envoy.wait(30)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--workers", type=int, default=2)
+    soak = Soak(parser.parse_args())
+    try:
+        samples, is_empty, left = soak.run()
+    finally:
+        status = soak.stop()
+    third = samples[len(samples) // 3:]
+    early, late = (max(rss for _, rss in part) for part in (third[:len(third) // 3], third[-len(third) // 3:]))
+    wrong = {key[:2]: count for key, count in soak.counts.items() if not key[2]}
+    total = sum(soak.counts.values())
+    text = ["# Soak of Weir inside Envoy", "", f"{soak.options.seconds} s, {soak.options.clients} clients, {soak.options.workers} workers, {soak.generation} configurations through "
+            f"xDS, {total} requests. Written by bench/soak_envoy.py.", "", "| what | requests | outcome |", "| --- | --- | --- |"]
+    for kind, outcome, is_expected in sorted(soak.counts, key=str):
+        text.append(f"| {kind} | {soak.counts[kind, outcome, is_expected]} | {outcome}{'' if is_expected else ', unexpected'} |")
+    text += ["", "| | |", "| --- | --- |", f"| resident KiB: at first | {samples[0][1]} |", f"| most, after the first third, for two ninths of the time | {early} |",
+             f"| most, of the last two ninths | {late} |", f"| afterwards | {samples[-1][1]} |", f"| open afterwards by Envoy's counters | {sum(left.values())} |",
+             f"| Envoy's exit status | {status} |"]
+    (ROOT / "bench/SOAK.md").write_text("\n".join(text) + "\n")
+    print("\n".join(text))
+    faults = [f"{sum(wrong.values())} unexpected outcomes"] if wrong else []
+    faults += ["something is still open"] if not is_empty else []
+    faults += [f"memory grew from {early} to {late} KiB"] if late > early * 1.1 else []
+    faults += [f"exit status {status}"] if status else []
+    sys.exit("soak: " + ", ".join(faults) if faults else 0)
+
+
+main()
