@@ -46,7 +46,8 @@ static void publish(const struct stream *stream, struct arena *scratch, const st
 {
     struct record_metadata costs[RECORD_METADATA_MAX] __attribute__((uninitialized));
     size_t count = 0;
-    if (stream->settings->publish == PUBLISH_ALL) {
+    // Lines that Envoy makes may ask for any of it.
+    if (stream->settings->publish == PUBLISH_ALL || stream->settings->log_by == LOG_BY_ENVOY) {
         metadata_put(stream->filter, scratch, SLICE(RECORD_AI_NAMESPACE), record->metadata, record->metadata_count);
         return;
     }

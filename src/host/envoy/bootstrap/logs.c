@@ -134,10 +134,10 @@ static void emit_line_filter(struct emit *emit, const char *key, size_t log, boo
     emit_end(emit);
 }
 
-static void emit_filter(struct emit *emit, const struct config_log *log, size_t number, bool is_by_module)
+static void emit_filter(struct emit *emit, const struct config_log *log, size_t number, bool is_ours)
 {
     bool has_matches = log->match_count > 0;
-    if (!is_by_module) {
+    if (!is_ours) {
         if (has_matches)
             emit_cel(emit, "filter", log);
         return;
@@ -165,11 +165,11 @@ static void emit_file(struct emit *emit, const struct config_log *log)
     emit_object(emit, "log_format");
 }
 
-static void emit_log(struct emit *emit, const struct config_log *log, size_t number, bool is_by_module)
+static void emit_log(struct emit *emit, const struct config_log *log, size_t number, bool is_ours)
 {
     emit_object(emit, "");
     emit_cstr(emit, "name", "envoy.access_loggers.file");
-    emit_filter(emit, log, number, is_by_module);
+    emit_filter(emit, log, number, is_ours);
     emit_file(emit, log);
     if (log->format == LOG_TEXT)
         emit_text_format(emit, log->text.text);
@@ -217,12 +217,34 @@ static bool is_alone(const struct bootstrap *bootstrap, size_t listener)
     return true;
 }
 
+// What was spoken with a backend Envoy alone can tell: its interface has no way to ask.
+static bool is_told_by_envoy(struct slice format)
+{
+    return slice_find_slice(format, SLICE("%UPSTREAM_PROTOCOL")) != SLICE_NOT_FOUND;
+}
+
+static bool are_told_by_envoy(const struct config_log_field *fields, size_t count, unsigned depth)
+{
+    bool is_told = false;
+    for (size_t i = 0; i < count && depth < MEMBER_DEPTH_MAX && !is_told; i++)
+        is_told = fields[i].members ? are_told_by_envoy(fields[i].members, fields[i].member_count, depth + 1)
+                                    : is_told_by_envoy(fields[i].format.text);
+    return is_told;
+}
+
+static bool is_by_module(const struct config_log *log)
+{
+    if (log->format == LOG_TEXT) // of text, a line that is wanted has no mark
+        return !log->match_count && !is_told_by_envoy(log->text.text);
+    return !are_told_by_envoy(log->fields, log->field_count, 0);
+}
+
 bool bootstrap_logs_by_module(const struct bootstrap *bootstrap, size_t listener)
 {
     size_t count;
     const struct config_log *logs = logs_of(&bootstrap->config->listeners[listener], &count);
     for (size_t i = 0; i < count; i++)
-        if (logs[i].format == LOG_TEXT && logs[i].match_count) // its wanted lines have no mark
+        if (!is_by_module(&logs[i]))
             return false;
     return is_alone(bootstrap, listener);
 }
@@ -231,12 +253,12 @@ void bootstrap_access_logs(const struct bootstrap *bootstrap, struct emit *emit,
 {
     size_t count;
     const struct config_log *logs = logs_of(&bootstrap->config->listeners[listener], &count);
-    bool is_by_module = bootstrap_logs_by_module(bootstrap, listener);
+    bool are_by_module = bootstrap_logs_by_module(bootstrap, listener);
     emit_list(emit, "access_log");
     for (size_t i = 0; i < count; i++) {
-        if (is_by_module)
+        if (are_by_module)
             emit_lines(emit, &logs[i], i);
-        emit_log(emit, &logs[i], i, is_by_module);
+        emit_log(emit, &logs[i], i, are_by_module);
     }
     emit_list_end(emit);
 }
