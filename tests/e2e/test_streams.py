@@ -3,6 +3,7 @@ import json
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -281,5 +282,21 @@ def test_a_large_event_reaches_a_client_that_takes_little_at_once(tmp_path, piec
             assert piece, data[-200:]
             data += piece
         assert data.count(b"x") >= len(event) - 8 and b"data: [DONE]\n\n" in data
+    finally:
+        assert native.stop() == 0
+
+
+def test_a_large_event_reaches_an_http2_client_with_large_windows(tmp_path):
+    """All of it may be sent at once, and is more than what is gathered for one write."""
+    event = b"data: " + b"x" * ((1 << 20) - 8) + b"\n\n"
+
+    def serve(connection, _):
+        connection.sendall(SSE.encode() + chunk(event) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+    native, port = behind(tmp_path, Backend(serve))
+    try:
+        run = subprocess.run(["curl", "-sSN", "--http2-prior-knowledge", "-H", "content-type: application/json", "-d", STREAM.decode(),
+                              f"http://127.0.0.1:{port}/v1/chat/completions"], capture_output=True, timeout=60)
+        assert (run.returncode, run.stderr) == (0, b"")
+        assert run.stdout == event + b"data: [DONE]\n\n"
     finally:
         assert native.stop() == 0

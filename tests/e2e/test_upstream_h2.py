@@ -302,6 +302,18 @@ def test_a_large_body_respects_small_windows(front):
     assert json.loads(list(backend.connections[0].bodies.values())[1])["pad"] == "x" * 300000
 
 
+def test_a_large_body_goes_at_once_into_large_windows(front):
+    """More than what is gathered for one write."""
+    def serve(conn, path):
+        conn.h2.increment_flow_control_window(16 << 20)
+        answers(conn, path)
+    backend = Backend(serve, {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 16 << 20})
+    weir = front(backend)
+    body = json.dumps({"model": "demo", "messages": [], "pad": "x" * (3 << 20)}).encode()
+    assert weir.ask().status == 200 and weir.ask(body).status == 200
+    assert len(json.loads(list(backend.connections[0].bodies.values())[1])["pad"]) == 3 << 20
+
+
 def test_interim_answers_and_trailers(front):
     def serve(conn, _):
         while stream := conn.next():

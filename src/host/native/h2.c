@@ -301,9 +301,13 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 {
     struct h2 *h2 = context;
     struct buf *out = &h2->base.worker->h2.out;
-    (void)session;
-    (void)frame;
-    if (!buf_append(out, slice_make((const char *)head, 9)) || !h2_stream_take(source->ptr, len, out))
+    struct h2_stream *stream = stream_of(session, frame->hd.stream_id); // may have gone while the frame waited
+    (void)source;
+    if (h2_session_is_full(&h2->base))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    if (!stream)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (!buf_append(out, slice_make((const char *)head, 9)) || !h2_stream_take(stream, len, out))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     return 0;
 }

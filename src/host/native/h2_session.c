@@ -85,7 +85,13 @@ void h2_session_receive(struct h2_session *session, struct slice bytes)
     h2_session_schedule(session);
 }
 
-// Gathers frames; false when there are no more.
+bool h2_session_is_full(const struct h2_session *session)
+{
+    return session->worker->h2.out.len >= WRITE_BYTES;
+}
+
+// Gathers frames; false when there are no more. One call of nghttp2 gives as many frames of DATA as the windows allow, and
+// that without end: h2_session_is_full stops it.
 static bool gather(struct h2_session *session, struct buf *out)
 {
     while (out->len < WRITE_BYTES) {
@@ -93,10 +99,12 @@ static bool gather(struct h2_session *session, struct buf *out)
         nghttp2_ssize len = nghttp2_session_mem_send2(session->ng, &bytes);
         if (len < 0 || (len > 0 && !buf_append(out, slice_make((const char *)bytes, (size_t)len))))
             session->is_broken = true;
-        if (len <= 0 || session->is_broken)
+        if (session->is_broken)
             return false;
+        if (len <= 0)
+            break;
     }
-    return true;
+    return out->len >= WRITE_BYTES;
 }
 
 void h2_session_write(struct h2_session *session)

@@ -53,6 +53,8 @@ void h2_session_count_idle_frame(struct h2_session *session);
 bool h2_session_is_idle_frame(const nghttp2_frame_hd *frame);
 // Bytes from the socket.
 void h2_session_receive(struct h2_session *session, struct slice bytes);
+// While frames are gathered: whether those of DATA have to wait (NGHTTP2_ERR_WOULDBLOCK) until what there is was written.
+bool h2_session_is_full(const struct h2_session *session);
 // Settles at the end of the loop's turn.
 void h2_session_schedule(struct h2_session *session);
 // Writes at once what the socket takes; tells nobody of it.

@@ -328,9 +328,13 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 {
     struct upstream_h2 *h2 = context;
     struct buf *out = &h2->base.worker->h2.out;
-    (void)ng;
-    (void)frame;
-    if (!buf_append(out, slice_make((const char *)head, 9)) || !upstream_h2_call_take(source->ptr, len, out))
+    struct upstream_h2_call *call = call_of(ng, frame->hd.stream_id); // may have gone while the frame waited
+    (void)source;
+    if (h2_session_is_full(&h2->base))
+        return NGHTTP2_ERR_WOULDBLOCK;
+    if (!call || !call->stream)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (!buf_append(out, slice_make((const char *)head, 9)) || !upstream_h2_call_take(call, len, out))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
