@@ -82,16 +82,20 @@ def plain(serve):
     return native
 
 
-def get(wire, mark, close=True):
-    """What the backend got."""
-    wire.sendall(b"GET /%s HTTP/1.1\r\nHost: a\r\n%s\r\n" % (mark, b"Connection: close\r\n" if close else b""))
-    answer = wire.recv(65536)
+def read(wire):
+    """What the backend got, by its answer."""
+    answer = b""
     while b"}" not in answer:
         piece = wire.recv(65536)
         assert piece, answer
         answer += piece
     assert answer.startswith(b"HTTP/1.1 200"), answer
     return json.loads(answer[answer.index(b"{"):])
+
+
+def get(wire, mark, close=True):
+    wire.sendall(b"GET /%s HTTP/1.1\r\nHost: a\r\n%s\r\n" % (mark, b"Connection: close\r\n" if close else b""))
+    return read(wire)
 
 
 def connect(port):
@@ -140,6 +144,7 @@ def test_byte_by_byte_and_all_at_once(plain, header):
     request = b"POST /once HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with connect(plain.port) as wire:
         wire.sendall(header + request)
+        read(wire)
         get(wire, b"next")
     assert plain.log_line("/once")["bytes_received"] == len(body)
 
