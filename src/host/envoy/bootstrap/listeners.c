@@ -204,8 +204,11 @@ static void emit_chain(const struct bootstrap *bootstrap, struct emit *emit, siz
     emit_list(emit, "filters");
     emit_manager(bootstrap, emit, listener);
     emit_list_end(emit);
-    if (is_tls)
+    if (is_tls) {
         emit_tls(emit, &config->tls);
+        if (config->client.tls_handshake_ms > 0)
+            emit_ms(emit, "transport_socket_connect_timeout", config->client.tls_handshake_ms);
+    }
     emit_end(emit);
 }
 
