@@ -194,8 +194,8 @@ static void ask_h1(struct load *load, struct conn *conn)
     int len = snprintf(text, sizeof text,
                        "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
                        "x-mock-tokens: %s\r\nx-mock-rate: %s\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
-                       wishes.tokens, wishes.rate, wishes.stall ? "x-mock-stall: " : "", wishes.stall ? wishes.stall : "",
-                       wishes.stall ? "\r\n" : "", strlen(BODY), BODY);
+                       wishes.tokens, wishes.rate, wishes.stall ? "x-mock-stall: " : "",
+                       wishes.stall ? wishes.stall : "", wishes.stall ? "\r\n" : "", strlen(BODY), BODY);
     append(conn, text, (size_t)len);
     conn->is_deaf = conn->streams[0].kind == SLOW;
 }
@@ -390,7 +390,8 @@ static void report(struct load *load, const char *phase, double seconds)
 {
     char byte;
     qsort(load->gaps, load->gap_count, sizeof *load->gaps, compare);
-    printf("{\"phase\": \"%s\", \"connections\": %zu, \"streams\": %zu, \"failed\": %zu, \"seconds\": %.2f, \"events\": %llu, "
+    printf("{\"phase\": \"%s\", \"connections\": %zu, \"streams\": %zu, \"failed\": %zu, \"seconds\": %.2f, "
+           "\"events\": %llu, "
            "\"gap_p50_us\": %u, \"gap_p99_us\": %u, \"gap_max_us\": %u}\n",
            phase, load->connections, load->begun, load->failed, seconds, (unsigned long long)load->events,
            quantile(load, 0.5), quantile(load, 0.99), quantile(load, 1));
@@ -445,7 +446,8 @@ static SSL_CTX *make_tls(bool is_h2)
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     const char *alpn = is_h2 ? "\2h2" : "\10http/1.1";
     SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL); // a self-signed certificate on loopback
-    SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(tls,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_alpn_protos(tls, (const unsigned char *)alpn, (unsigned)strlen(alpn));
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     return tls;

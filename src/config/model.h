@@ -325,7 +325,7 @@ struct config_client { // ClientTrafficPolicy as it holds for one listener; S11 
     uint32_t max_connections;   // 0: none
     uint32_t max_requests;      // of a connection; 0: no limit
     int64_t max_age_ms;         // of a connection; 0: no limit
-    struct slice health_path; // answered 200 by the gateway itself; empty: none
+    struct slice health_path;   // answered 200 by the gateway itself; empty: none
     struct config_origin origin;
     enum config_proxy_protocol proxy_protocol; // the same on all listeners of a port
     enum config_underscores underscores;
