@@ -1,6 +1,5 @@
-"""h2spec against Weir in front of the mock, built as a Go tool from the module proxy; skipped where Go is missing."""
+"""h2spec against Weir in front of the mock, plain and over TLS, built as a Go tool from the module proxy; needs Go."""
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -9,8 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import certificates
 from http2 import Http2, head
 from test_streams import behind
+from test_tls import secret
 import vectors
 
 MODULE = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
@@ -72,5 +73,16 @@ def test_answers_of_a_backend(h2spec, mock, tmp_path):
         assert Http2(port).ask(head("GET", "/plain/models")).status == 200
         run(h2spec, port, "/plain/models")
         assert native.log_line("/plain/models")["upstream_host"]
+    finally:
+        assert native.stop() == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/plain/models"])
+def test_over_tls(h2spec, mock, tmp_path, path):
+    certificates.authority(tmp_path, "ca")
+    certificates.leaf(tmp_path, "own", "DNS:localhost,IP:127.0.0.1")
+    native, port = behind(tmp_path, SimpleNamespace(port=mock), PLAIN + secret("own", tmp_path, "own"), tls="own")
+    try:
+        run(h2spec, port, path, "-t", "-k")
     finally:
         assert native.stop() == 0

@@ -62,8 +62,9 @@ class Backend:
         return 0
 
 
-def behind(tmp_path, backend, policy="", rule=None, workers=1):
-    """Weir with quickstart.yaml in front of `backend`, with fields added to its rules -> (native, port)."""
+def behind(tmp_path, backend, policy="", rule=None, workers=1, tls=None):
+    """Weir with quickstart.yaml in front of `backend`, with fields added to its rules, and with the certificate of Secret
+    `tls` -> (native, port)."""
     port = vectors.free_port()
     text = vectors.substitute((EXAMPLES / "quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(backend.port)})
     docs = list(vectors.yaml.load_all(text, vectors.Loader))
@@ -71,6 +72,8 @@ def behind(tmp_path, backend, policy="", rule=None, workers=1):
         if doc["kind"] == "AIGatewayRoute":
             for each in doc["spec"]["rules"]:
                 each.update(rule or {})
+        if doc["kind"] == "Gateway" and tls:
+            doc["spec"]["listeners"][0].update(protocol="HTTPS", tls={"certificateRefs": [{"name": tls}]})
     file = tmp_path / "config.yaml"
     file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs) + policy)
     return Native(file, workers=workers), port
