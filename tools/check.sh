@@ -31,6 +31,12 @@ warnings() { # compiler, build type
     return 1
 }
 
+fuzz_targets() { # built by `make fuzz` alone
+    for file in tests/fuzz/*_fuzz.c; do
+        clang -std=gnu17 -fsyntax-only -Werror -Wall -Wextra -Isrc "$file" || return 1
+    done
+}
+
 reference() {
     build/check-gcc/config_reference | diff -u docs/configuration.md - && return 0
     echo "  build/check-gcc/config_reference > docs/configuration.md writes it anew"
@@ -43,6 +49,7 @@ step includes tools/check_includes.py
 step style tools/check_style.py
 step gcc warnings gcc Release
 step clang warnings clang Debug # clang-tidy takes its compile commands, too
+step fuzz fuzz_targets
 step purity tools/check_purity.py build/check-clang/libweir.a # not gcc's: link-time optimisation hides symbols
 step docs tools/docs.py --check
 step reference reference

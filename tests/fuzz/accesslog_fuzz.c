@@ -21,7 +21,8 @@ static void fill(struct record *record, struct slice rest, struct fields *fields
         .status = 200,
         .details = rest,
         .downstream_remote_address = slice_sub(rest, 0, 30),
-        .metadata = {{SLICE("s"), RECORD_STRING, rest, 0}, {SLICE("n"), RECORD_NUMBER, {NULL, 0}, 0}},
+        .metadata = {{.key = SLICE("s"), .type = RECORD_STRING, .text = rest},
+                     {.key = SLICE("n"), .type = RECORD_NUMBER}},
         .metadata_count = 2,
     };
     if (rest.len >= sizeof(double))
