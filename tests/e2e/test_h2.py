@@ -192,7 +192,8 @@ def test_malformed(gateway, name):
     front = gateway(EXAMPLES / "quickstart.yaml")
     client = Http2(front.port)
     answer = client.ask(MALFORMED[name], BODY)
-    assert answer.status in (None, 400) and (answer.status == 400 or answer.reset == PROTOCOL), (answer.status, answer.reset)
+    seen = (answer.status, answer.reset, client.goaway)  # newer nghttp2 ends the connection, as RFC 9113 section 5.4.1 allows
+    assert seen in ((400, None, None), (400, 0, None), (None, PROTOCOL, None)) or (answer.status, client.goaway) == (None, PROTOCOL), seen
     assert not front.attempts
     client.close()
     after = Http2(front.port)

@@ -515,12 +515,23 @@ static bool make_response(struct h1_reader *reader, struct h1_spans *spans, bool
     return true;
 }
 
+// llhttp 9.3 takes answers of RTSP, too.
+static bool is_http(struct slice version, struct slice bytes)
+{
+    struct slice name = SLICE("HTTP/");
+    if (version.len == 0)
+        return true; // left to those who ask for the version
+    size_t at = (size_t)(version.ptr - bytes.ptr);
+    return at >= name.len && slice_eq(slice_sub(bytes, at - name.len, name.len), name);
+}
+
 enum h1_result h1_read_response(struct h1_reader *reader, struct slice bytes, size_t fed,
                                 const struct h1_limits *limits, bool is_head, struct h1_spans *spans,
                                 struct h1_response *ret_response, size_t *ret_used)
 {
     enum h1_result result = read_head(reader, HTTP_RESPONSE, bytes, fed, limits, spans, ret_used);
-    if (result == H1_READY && !make_response(reader, spans, is_head, ret_response)) {
+    if (result == H1_READY &&
+        (!is_http(spans->version, bytes) || !make_response(reader, spans, is_head, ret_response))) {
         reader->error = ERROR_UPSTREAM_MALFORMED;
         return H1_FAILED;
     }
