@@ -44,6 +44,13 @@
 // Versions and algorithms of TLS, the same on both sides (Envoy Gateway's TLSSettings).
 extern const char *const shared_tls_versions[], *const shared_tls_served_versions[], *const shared_alpn_protocols[];
 extern const char *const shared_served_alpn[]; // those that are done
+// What Weir offers to backends.
+#define BACKEND_ALPN_FIELD                                                                                             \
+    {                                                                                                                  \
+        .name = "alpnProtocols", .type = FIELD_LIST, .item = FIELD_STRING, .values = shared_alpn_protocols,            \
+        .served = shared_served_alpn, .words = "HTTP/1.0 has no name in ALPN here", .max = 8,                          \
+        .absent = "h2, http/1.1", .doc = "Protocols to offer; an empty list: no ALPN."                                 \
+    }
 #define TLS_CHOICE_FIELDS                                                                                              \
     {.name = "minVersion",                                                                                             \
      .type = FIELD_STRING,                                                                                             \

@@ -306,19 +306,20 @@ static bool read_time(const struct parts *parts, struct mark mark, struct findin
     return false;
 }
 
+const struct slice record_usage_names[USAGE_KIND_COUNT] = {
+    [USAGE_INPUT] = SLICE_INIT("input"),
+    [USAGE_CACHED_INPUT] = SLICE_INIT("cached_input"),
+    [USAGE_CACHE_CREATION_INPUT] = SLICE_INIT("cache_creation_input"),
+    [USAGE_OUTPUT] = SLICE_INIT("output"),
+    [USAGE_TOTAL] = SLICE_INIT("total"),
+    [USAGE_REASONING] = SLICE_INIT("reasoning"),
+};
+
 static bool read_usage(const struct parts *parts, struct mark mark, struct findings *findings, struct log_operator *op)
 {
-    static const struct slice kinds[USAGE_KIND_COUNT] = {
-        [USAGE_INPUT] = SLICE_INIT("input"),
-        [USAGE_CACHED_INPUT] = SLICE_INIT("cached_input"),
-        [USAGE_CACHE_CREATION_INPUT] = SLICE_INIT("cache_creation_input"),
-        [USAGE_OUTPUT] = SLICE_INIT("output"),
-        [USAGE_TOTAL] = SLICE_INIT("total"),
-        [USAGE_REASONING] = SLICE_INIT("reasoning"),
-    };
     for (int kind = 0; kind < USAGE_KIND_COUNT; kind++) {
         op->kind = (enum usage_kind)kind;
-        if (slice_eq(kinds[kind], parts->argument))
+        if (slice_eq(record_usage_names[kind], parts->argument))
             return true;
     }
     finding_error(findings, mark,

@@ -11,6 +11,9 @@
 
 enum record_value_type { RECORD_STRING, RECORD_NUMBER };
 
+// Kinds of tokens as %USAGE(NAME)% names them.
+extern const struct slice record_usage_names[USAGE_KIND_COUNT];
+
 struct record_metadata { // one key of %DYNAMIC_METADATA(io.envoy.ai_gateway:KEY)%
     struct slice key;
     enum record_value_type type;

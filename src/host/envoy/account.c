@@ -2,17 +2,7 @@
 #include "host/envoy/lines.h"
 #include "host/envoy/metadata.h"
 
-// As %USAGE(...)% names them (observe/operator.c); `weir envoy` writes that operator as this metadata.
-static const struct slice usage_keys[USAGE_KIND_COUNT] = {
-    [USAGE_INPUT] = SLICE_INIT("input"),
-    [USAGE_CACHED_INPUT] = SLICE_INIT("cached_input"),
-    [USAGE_CACHE_CREATION_INPUT] = SLICE_INIT("cache_creation_input"),
-    [USAGE_OUTPUT] = SLICE_INIT("output"),
-    [USAGE_TOTAL] = SLICE_INIT("total"),
-    [USAGE_REASONING] = SLICE_INIT("reasoning"),
-};
-
-// What Envoy's own access log has no operators for.
+// What Envoy's own access log has no operators for; `weir envoy` writes %USAGE(NAME)% as this metadata.
 static void put_log_metadata(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
     struct record_metadata items[USAGE_KIND_COUNT + 3];
@@ -20,7 +10,7 @@ static void put_log_metadata(const struct stream *stream, struct arena *scratch,
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
         if (usage_has(&record->usage, (enum usage_kind)kind))
             items[count++] = (struct record_metadata){
-                .key = usage_keys[kind], .type = RECORD_NUMBER, .number = (double)record->usage.tokens[kind]};
+                .key = record_usage_names[kind], .type = RECORD_NUMBER, .number = (double)record->usage.tokens[kind]};
     if (record->route_name.len)
         items[count++] = (struct record_metadata){.key = SLICE("route_name"), .text = record->route_name};
     // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.

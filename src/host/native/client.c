@@ -307,11 +307,6 @@ void client_h2_arm(struct client *client)
 
 // ---- time ---------------------------------------------------------------------------------------------------------
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 // The whole request, head and body, where the configuration limits that.
 static int64_t request_deadline_us(const struct client *client)
 {
@@ -329,13 +324,13 @@ static int64_t receive_deadline_us(const struct client *client)
     const struct config_client *limits = client->limits;
     switch (client->state) {
     case CLIENT_IDLE:
-        return earlier(client->since_us + limits->keep_alive_idle_ms * 1000, client_age_deadline_us(client));
+        return deadline_earlier(client->since_us + limits->keep_alive_idle_ms * 1000, client_age_deadline_us(client));
     case CLIENT_HEAD:
-        return earlier(client->since_us + limits->head_timeout_ms * 1000, request_deadline_us(client));
+        return deadline_earlier(client->since_us + limits->head_timeout_ms * 1000, request_deadline_us(client));
     case CLIENT_BODY:
         if (client->is_paused)
             return request_deadline_us(client);
-        return earlier(client->since_us + limits->body_idle_timeout_ms * 1000, request_deadline_us(client));
+        return deadline_earlier(client->since_us + limits->body_idle_timeout_ms * 1000, request_deadline_us(client));
     case CLIENT_H2:
         return h2_deadline_us(client->h2);
     case CLIENT_LINGER:
@@ -356,9 +351,9 @@ void client_arm(struct client *client)
 {
     if (client->state == CLIENT_CLOSED)
         return;
-    int64_t at_us = earlier(receive_deadline_us(client), send_deadline_us(client));
+    int64_t at_us = deadline_earlier(receive_deadline_us(client), send_deadline_us(client));
     if (client->stream)
-        at_us = earlier(at_us, stream_deadline_us(client->stream));
+        at_us = deadline_earlier(at_us, stream_deadline_us(client->stream));
     worker_deadline(client->worker, &client->deadline, at_us);
 }
 

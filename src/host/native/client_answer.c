@@ -88,18 +88,6 @@ static bool prepare_head(struct front *front, const struct response_head *head, 
     return client->has_head;
 }
 
-// A content-length that was promised must be kept to the byte: what is too much is not sent, and what is missing makes
-// the message a cut one.
-static bool keeps_length(struct client *client, size_t bytes, bool is_end)
-{
-    if (client->answer_left < 0)
-        return true;
-    if (bytes > (uint64_t)client->answer_left)
-        return false;
-    client->answer_left -= (int64_t)bytes;
-    return !is_end || client->answer_left == 0;
-}
-
 static bool send_pieces(struct front *front, const struct slice *pieces, size_t count, bool is_end)
 {
     struct client *client = client_of(front);
@@ -113,7 +101,7 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
     client->has_head = false;
     for (size_t i = 0; i < count && !client->has_no_body; i++)
         bytes += pieces[i].len;
-    if (!keeps_length(client, bytes, is_end))
+    if (!front_keeps_length(&client->answer_left, bytes, is_end))
         return false;
     if (client->is_chunked && bytes && !client->has_no_body)
         parts[at++] = h1_chunk_line(line, bytes);

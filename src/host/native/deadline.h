@@ -11,6 +11,11 @@
 #define DEADLINE_SLOTS 256 // 12.8 s a turn; what is farther away is looked at once a turn
 #define DEADLINE_NONE INT64_MAX
 
+static inline int64_t deadline_earlier(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
+}
+
 // Lives in its owner. `at_us` is the moment that counts; `slot_tick` where it hangs, never later than `at_us`.
 struct deadline {
     struct list node;

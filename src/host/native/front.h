@@ -36,6 +36,18 @@ struct front {
     const struct front_ops *ops;
 };
 
+// A content-length that was promised must be kept to the byte: what is too much is not sent, and what is missing makes
+// the message a cut one. `left`: bytes of it that are still to come; negative: none was promised.
+static inline bool front_keeps_length(int64_t *left, size_t bytes, bool is_end)
+{
+    if (*left < 0)
+        return true;
+    if (bytes > (uint64_t)*left)
+        return false;
+    *left -= (int64_t)bytes;
+    return !is_end || *left == 0;
+}
+
 static inline void front_continue(struct front *front)
 {
     front->ops->go_on(front);

@@ -389,21 +389,16 @@ void h2_drain(struct h2 *h2)
         client_h2_arm(h2->client);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t h2_deadline_us(const struct h2 *h2)
 {
     int64_t at_us = DEADLINE_NONE;
     if (h2->head_stream)
         at_us = h2->head_since_us + h2->limits.head_timeout_ms * 1000;
     if (h2->drain == H2_NOTICED)
-        return earlier(at_us, h2->going_us);
+        return deadline_earlier(at_us, h2->going_us);
     if (h2->drain == H2_SERVING && h2->stream_count == 0)
-        at_us = earlier(at_us, h2->idle_since_us + idle_us(h2));
-    return h2->drain == H2_SERVING ? earlier(at_us, client_age_deadline_us(h2->client)) : at_us;
+        at_us = deadline_earlier(at_us, h2->idle_since_us + idle_us(h2));
+    return h2->drain == H2_SERVING ? deadline_earlier(at_us, client_age_deadline_us(h2->client)) : at_us;
 }
 
 void h2_time(struct h2 *h2, int64_t now_us)

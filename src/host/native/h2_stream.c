@@ -270,17 +270,6 @@ static bool prepare_head(struct front *front, const struct response_head *head, 
     return true;
 }
 
-// As in HTTP/1.1: a promised length is kept to the byte.
-static bool keeps_length(struct h2_stream *stream, size_t bytes, bool is_end)
-{
-    if (stream->answer_left < 0)
-        return true;
-    if (bytes > (uint64_t)stream->answer_left)
-        return false;
-    stream->answer_left -= (int64_t)bytes;
-    return !is_end || stream->answer_left == 0;
-}
-
 static size_t queued(const struct h2_stream *stream)
 {
     return stream->queue.len - stream->queue_at;
@@ -294,7 +283,7 @@ static bool send_pieces(struct front *front, const struct slice *pieces, size_t 
         return false;
     for (size_t i = 0; i < count && !stream->has_no_body; i++)
         bytes += pieces[i].len;
-    if (!keeps_length(stream, bytes, is_end))
+    if (!front_keeps_length(&stream->answer_left, bytes, is_end))
         return false;
     if (bytes && queued(stream) == 0) {
         stream->sent_us = loop_now_us();
@@ -433,11 +422,6 @@ void h2_stream_end(struct h2_stream *stream, enum exchange_end end)
 
 // ---- time ---------------------------------------------------------------------------------------------------------
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t receive_deadline_us(const struct h2_stream *stream)
 {
     if (stream->linger_until_us)
@@ -446,7 +430,7 @@ static int64_t receive_deadline_us(const struct h2_stream *stream)
         return DEADLINE_NONE;
     if (stream->held.len || !stream_takes_body(stream->stream)) // we make it wait
         return stream->request_until_us;
-    return earlier(stream->received_us + stream->body_idle_us, stream->request_until_us);
+    return deadline_earlier(stream->received_us + stream->body_idle_us, stream->request_until_us);
 }
 
 static int64_t send_deadline_us(const struct h2_stream *stream)
@@ -458,9 +442,9 @@ static void arm(struct h2_stream *stream)
 {
     if (stream->is_closed)
         return;
-    int64_t at_us = earlier(receive_deadline_us(stream), send_deadline_us(stream));
+    int64_t at_us = deadline_earlier(receive_deadline_us(stream), send_deadline_us(stream));
     if (stream->stream)
-        at_us = earlier(at_us, stream_deadline_us(stream->stream));
+        at_us = deadline_earlier(at_us, stream_deadline_us(stream->stream));
     worker_deadline(stream->h2->base.worker, &stream->deadline, at_us);
 }
 

@@ -446,11 +446,6 @@ static void end_connection(struct upstream_h2 *h2)
     upstream_close(upstream);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void arm(struct upstream_h2 *h2)
 {
     struct upstream *upstream = h2->upstream;
@@ -459,7 +454,7 @@ static void arm(struct upstream_h2 *h2)
     else if (h2->idle_until_us == DEADLINE_NONE)
         h2->idle_until_us = loop_now_us() + upstream_idle_us(upstream);
     worker_deadline(upstream->worker, &upstream->deadline,
-                    earlier(h2->idle_until_us, earlier(h2->ping_until_us, h2->ping_next_us)));
+                    deadline_earlier(h2->idle_until_us, deadline_earlier(h2->ping_until_us, h2->ping_next_us)));
 }
 
 static void send_ping(struct upstream_h2 *h2, int64_t patience_us)
