@@ -47,6 +47,8 @@ for part in "$@"; do
         pytest tests/hosts --host envoy
         step "the founding examples and the OpenAI SDK through Envoy"
         pytest tests/e2e/test_founding.py tests/e2e/test_openai_python.py --host envoy
+        step "clients through Envoy: who they are, and what their connections may do"
+        pytest tests/e2e/test_edge.py tests/e2e/test_proxy_protocol.py --host envoy
         ;;
     e2e)
         step "end to end"

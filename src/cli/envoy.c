@@ -78,10 +78,10 @@ static bool write_file(struct cli *cli, struct arena *arena, struct slice path, 
     return (is_written && rename(beside.ptr, path.ptr) == 0) || fail(cli, path);
 }
 
-// Clusters before the routes that name them, routes before listeners.
+// Limits first, clusters before the routes that name them, routes before listeners.
 static bool write_xds(struct cli *cli, struct arena *arena, const struct bootstrap *bootstrap)
 {
-    static const char *const kinds[] = {"cds", "rds", "lds"};
+    static const char *const kinds[] = {"rtds", "cds", "rds", "lds"};
     struct slice version = arena_printf(arena, "%lld", (long long)time(NULL));
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct buf text;

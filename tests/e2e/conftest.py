@@ -29,6 +29,13 @@ def kind(request):
     return {"native": Native, "envoy": Envoy}[request.config.getoption("--host")]
 
 
+@pytest.fixture
+def native_only(kind):
+    """For what is the native host's own: Envoy's codecs, connections and log lines do as Envoy does."""
+    if kind is not Native:
+        pytest.skip("of the native host")
+
+
 class Gateway:
     """A running Weir in front of scripted backends: `script(...)` says what they answer, `attempts` what they got."""
 

@@ -102,6 +102,61 @@ def test_a_change_is_in_effect_within_a_second_and_touches_no_stream(tmp_path, m
         assert envoy.stop() == 0
 
 
+def is_answered(port):
+    """Whether a new connection gets an answer; it is left open with it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", "/v1/models")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return None
+    return connection
+
+
+def test_limits_of_connections_follow(tmp_path, mock):
+    port = vectors.free_port()
+    file, folder = tmp_path / "weir.yaml", tmp_path / "xds"
+    folder.mkdir()
+    limit = """
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: ClientTrafficPolicy
+metadata: {name: limits, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: quickstart}]
+  connection: {connectionLimit: {value: %d}}
+"""
+    file.write_text(configuration(mock, port, "m") + limit % 1)
+    envoy = Envoy(file, "--xds-dir", str(folder))
+    kept = []
+    try:
+        until(lambda: keep(kept, is_answered(port)))
+        assert not is_answered(port)
+        file.write_text(configuration(mock, port, "m") + limit % 2)
+        subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0", "--xds-dir", str(folder)],
+                       check=True, capture_output=True)
+        until(lambda: keep(kept, is_answered(port)))
+        assert len(kept) == 2 and not is_answered(port)
+        kept[0].request("GET", "/v1/models")
+        assert kept[0].getresponse().status == 200, "the change touched no connection"
+    finally:
+        assert envoy.stop() == 0
+
+
+def keep(kept, connection):
+    if connection:
+        kept.append(connection)
+    return connection
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_what_is_refused_stays_out(tmp_path, mock):
     """A configuration with errors never reaches Envoy's files."""
     port = vectors.free_port()
@@ -111,6 +166,39 @@ def test_what_is_refused_stays_out(tmp_path, mock):
     done = subprocess.run([str(vectors.weir()), "envoy", str(file), "--xds-dir", str(folder)], capture_output=True)
     assert done.returncode == 2
     assert not list(folder.iterdir())
+
+
+def test_listeners_that_share_a_port_share_what_envoy_has_once(tmp_path):
+    text = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: weir}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  gatewayClassName: weir
+  listeners:
+    - {name: one, protocol: HTTP, port: 1975, hostname: one.example}
+    - {name: two, protocol: HTTP, port: 1975, hostname: two.example}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: ClientTrafficPolicy
+metadata: {name: p, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: gw, sectionName: two}]
+  %s
+"""
+    file = tmp_path / "weir.yaml"
+    for spec, words in (("connection: {bufferLimit: 1Mi}", None),
+                        ("connection: {connectionLimit: {maxRequestsPerConnection: 5}}", "connection.connectionLimit differs"),
+                        ("timeout: {http: {idleTimeout: 5s}}", "timeout.http differs from that of listener one")):
+        file.write_text(text % spec)
+        done = subprocess.run([str(vectors.weir()), "envoy", str(file)], capture_output=True, text=True)
+        assert done.returncode == (2 if words else 0), done.stderr
+        assert not words or words in done.stderr
 
 
 def by_headers(bootstrap, settings):

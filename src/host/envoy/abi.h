@@ -73,6 +73,7 @@ enum envoy_attribute {
     ENVOY_ATTRIBUTE_RESPONSE_FLAGS = 17,
     ENVOY_ATTRIBUTE_SOURCE_ADDRESS = 24,
     ENVOY_ATTRIBUTE_DESTINATION_ADDRESS = 26,
+    ENVOY_ATTRIBUTE_MTLS = 29,
     ENVOY_ATTRIBUTE_SERVER_NAME = 30,
     ENVOY_ATTRIBUTE_TERMINATION_DETAILS = 40,
     ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS = 41,
@@ -137,6 +138,8 @@ bool ENVOY_CALL(http_filter_get_attribute_string)(struct envoy_filter *filter, e
                                                   struct envoy_bytes *value);
 bool ENVOY_CALL(http_filter_get_attribute_int)(struct envoy_filter *filter, enum envoy_attribute attribute,
                                                uint64_t *value);
+bool ENVOY_CALL(http_filter_get_attribute_bool)(struct envoy_filter *filter, enum envoy_attribute attribute,
+                                                bool *value);
 
 // The only call that other threads may make is commit; here a hook uses it to be called again after it returned.
 struct envoy_scheduler *ENVOY_CALL(http_filter_scheduler_new)(struct envoy_filter *filter);

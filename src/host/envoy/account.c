@@ -2,10 +2,17 @@
 #include "host/envoy/lines.h"
 #include "host/envoy/metadata.h"
 
+// Of an address with its port.
+static struct slice ip_of(struct slice address)
+{
+    struct slice host = http_host(address);
+    return host.len > 2 && host.ptr[0] == '[' ? slice_sub(host, 1, host.len - 2) : host;
+}
+
 // What Envoy's own access log has no operators for; `weir envoy` writes %USAGE(NAME)% as this metadata.
 static void put_log_metadata(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
-    struct record_metadata items[USAGE_KIND_COUNT + 3];
+    struct record_metadata items[USAGE_KIND_COUNT + 5];
     size_t count = 0;
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
         if (usage_has(&record->usage, (enum usage_kind)kind))
@@ -13,6 +20,9 @@ static void put_log_metadata(const struct stream *stream, struct arena *scratch,
                 .key = record_usage_names[kind], .type = RECORD_NUMBER, .number = (double)record->usage.tokens[kind]};
     if (record->route_name.len)
         items[count++] = (struct record_metadata){.key = SLICE("route_name"), .text = record->route_name};
+    items[count++] = (struct record_metadata){.key = SLICE("client"), .text = record->downstream_remote_address};
+    items[count++] =
+        (struct record_metadata){.key = SLICE("client_ip"), .text = ip_of(record->downstream_remote_address)};
     // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
     if ((stream->is_replying || stream->is_cut) && !slice_eq(record->flags, SLICE("-")))
         items[count++] = (struct record_metadata){.key = SLICE("flags"), .text = record->flags};

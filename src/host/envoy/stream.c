@@ -88,14 +88,18 @@ static enum http_version version_of(struct slice protocol)
     return slice_eq(protocol, SLICE("HTTP/1.0")) ? HTTP_1_0 : HTTP_2;
 }
 
-static struct exchange_client client_of(const struct stream *stream, struct slice scheme)
+// Of the connection, whatever a request says of its scheme. Before routes of others Envoy has found the client's address.
+static struct exchange_client client_of(const struct stream *stream, const struct settings *settings)
 {
+    bool is_verified = false; // a certificate that Envoy does not find good ends the handshake
+    bool is_tls = ENVOY_CALL(http_filter_get_attribute_bool)(stream->filter, ENVOY_ATTRIBUTE_MTLS, &is_verified);
     return (struct exchange_client){
         .remote_address = attribute(stream, ENVOY_ATTRIBUTE_SOURCE_ADDRESS),
         .local_address = attribute(stream, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
         .server_name = attribute(stream, ENVOY_ATTRIBUTE_SERVER_NAME),
-        .is_tls = slice_eq(scheme, SLICE("https")),
-        .is_origin_told = true,
+        .is_tls = is_tls,
+        .is_verified = is_verified,
+        .is_origin_told = settings->forward == FORWARD_HEADERS,
         .now_us = now_us(),
         .unix_us = clock_us(CLOCK_REALTIME),
         .random = random_u64(),
@@ -127,13 +131,16 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
     }
     if (!headers_read(stream->filter, ENVOY_REQUEST_HEADERS, scratch, &map))
         return false;
-    struct exchange_client client = client_of(stream, map.scheme);
+    struct exchange_client client = client_of(stream, settings);
+    enum http_version version = version_of(attribute(stream, ENVOY_ATTRIBUTE_PROTOCOL));
     struct request_head head = {
         .method = map.method,
         .target = map.path,
         .authority = map.authority,
-        .scheme = map.scheme,
-        .version = version_of(attribute(stream, ENVOY_ATTRIBUTE_PROTOCOL)),
+        .scheme = version == HTTP_2 ? map.scheme
+                  : client.is_tls   ? SLICE("https")
+                                    : SLICE("http"),
+        .version = version,
         .fields = map.fields,
     };
     stream->forward = settings->forward;

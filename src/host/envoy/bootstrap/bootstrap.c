@@ -1,5 +1,7 @@
 #include "host/envoy/bootstrap/bootstrap.h"
 
+#include <stdio.h>
+
 static void check_choice(const struct config_tls_choice *choice, struct mark mark, struct findings *findings)
 {
     if (choice->ciphers.text.len || choice->curves.text.len || choice->signature_algorithms.text.len)
@@ -17,20 +19,34 @@ static void check_server_tls(const struct config_server_tls *tls, struct finding
         finding_error(findings, tls->mark, "weir envoy does not write hashes of clients' certificates");
 }
 
-// Heads are the exchange's business in Envoy too; connections, and what Envoy does before the exchange sees it, are not.
-static void check_client(const struct config_client *client, struct mark mark, struct findings *findings)
+// Connections, and what Envoy does before the exchange sees a request, are the same for all listeners of a plain port.
+static const char *difference(const struct config_client *a, const struct config_client *b)
 {
-    static const char words[] =
-        "weir envoy does not write %s of a ClientTrafficPolicy; leave it out, or set it in Envoy's "
-        "own configuration";
-    if (client->proxy_protocol != PROXY_PROTOCOL_OFF)
-        finding_error(findings, mark, words, "proxyProtocol");
-    if (client->origin.kind != ORIGIN_CONNECTION)
-        finding_error(findings, mark, words, "clientIPDetection");
-    if (client->client_cert != CLIENT_CERT_DROPPED)
-        finding_error(findings, mark, words, "headers.xForwardedClientCert");
-    if (client->max_requests || client->max_age_ms)
-        finding_error(findings, mark, words, "maxRequestsPerConnection and maxConnectionDuration");
+    if (a->header_bytes != b->header_bytes)
+        return "headers.maxRequestHeaderLimit";
+    if (a->head_timeout_ms != b->head_timeout_ms || a->keep_alive_idle_ms != b->keep_alive_idle_ms ||
+        a->request_timeout_ms != b->request_timeout_ms || a->stream_idle_ms != b->stream_idle_ms)
+        return "timeout.http";
+    if (a->max_requests != b->max_requests || a->max_age_ms != b->max_age_ms)
+        return "connection.connectionLimit";
+    if (a->h2_streams != b->h2_streams || a->h2_stream_window != b->h2_stream_window ||
+        a->h2_connection_window != b->h2_connection_window)
+        return "http2";
+    return NULL;
+}
+
+static void check_client(const struct bootstrap *bootstrap, const struct config_listener *listener,
+                         struct findings *findings)
+{
+    const struct config_listener *first = bootstrap->config->listeners;
+    while (first->port != listener->port)
+        first++;
+    const char *what = listener->protocol == LISTENER_HTTP ? difference(&first->client, &listener->client) : NULL;
+    if (what)
+        finding_error(findings, listener->mark,
+                      "weir envoy does not write plain listeners of one port with different ClientTrafficPolicies: %s "
+                      "differs from that of listener " SLICE_FMT,
+                      what, SLICE_ARG(first->name));
 }
 
 static void check_listener(const struct bootstrap *bootstrap, const struct config_listener *listener,
@@ -42,11 +58,7 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
         finding_error(findings, listener->mark, "weir envoy does not write TLS listeners that pass through");
     if (listener->protocol == LISTENER_HTTPS)
         check_server_tls(&listener->tls, findings);
-    check_client(&listener->client, listener->mark, findings);
-    if (listener->client.is_keep_alive_off || listener->client.max_connections)
-        finding_error(findings, listener->mark,
-                      "weir envoy does not write connection limits and switched-off keep-alive of a "
-                      "ClientTrafficPolicy; leave them out, or set them in Envoy's own configuration");
+    check_client(bootstrap, listener, findings);
 }
 
 static void check_backend(const struct config_backend *backend, struct findings *findings)
@@ -85,6 +97,48 @@ void bootstrap_check(const struct bootstrap *bootstrap, struct findings *finding
             check_protocols(&bootstrap->config->routes[i].rules[j], findings);
 }
 
+// ---- connections at a time ------------------------------------------------------------------------------------
+
+// As the native host counts them: of the whole port, by the first of its listeners that has a limit.
+static uint32_t connection_limit(const struct bootstrap *bootstrap, uint16_t port)
+{
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++)
+        if (bootstrap->config->listeners[i].port == port && bootstrap->config->listeners[i].client.max_connections)
+            return bootstrap->config->listeners[i].client.max_connections;
+    return 0;
+}
+
+static bool has_connection_limits(const struct bootstrap *bootstrap)
+{
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++)
+        if (bootstrap->config->listeners[i].client.max_connections)
+            return true;
+    return false;
+}
+
+// Envoy has the limit of a listener, which holds before TLS and for all its chains together, as a runtime value.
+static void emit_connection_limits(const struct bootstrap *bootstrap, struct emit *emit, const char *key)
+{
+    emit_object(emit, key);
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++) {
+        uint16_t port = bootstrap->config->listeners[i].port;
+        uint32_t limit = connection_limit(bootstrap, port);
+        char name[64];
+        snprintf(name, sizeof name, "envoy.resource_limits.listener.port-%u.connection_limit", port);
+        if (limit && bootstrap_is_first_of_port(bootstrap, i))
+            emit_u64(emit, name, limit);
+    }
+    emit_end(emit);
+}
+
+static void emit_runtime_resource(const struct bootstrap *bootstrap, struct emit *emit)
+{
+    emit_any(emit, "", "envoy.service.runtime.v3.Runtime");
+    emit_cstr(emit, "name", "weir");
+    emit_connection_limits(bootstrap, emit, "layer");
+    emit_end(emit);
+}
+
 // ---- xDS ------------------------------------------------------------------------------------------------------
 
 static void emit_source(const struct bootstrap *bootstrap, struct emit *emit, const char *key, const char *file)
@@ -117,6 +171,33 @@ static void emit_dynamic(const struct bootstrap *bootstrap, struct emit *emit)
     emit_end(emit);
 }
 
+// The layer of the admin port is there by default only where no others are.
+static void emit_runtime(const struct bootstrap *bootstrap, struct emit *emit)
+{
+    if (!bootstrap->xds_dir.len && !has_connection_limits(bootstrap))
+        return;
+    emit_object(emit, "layered_runtime");
+    emit_list(emit, "layers");
+    emit_object(emit, "");
+    emit_cstr(emit, "name", "weir");
+    if (bootstrap->xds_dir.len) {
+        emit_object(emit, "rtds_layer");
+        emit_cstr(emit, "name", "weir");
+        emit_source(bootstrap, emit, "rtds_config", "/rtds.json");
+        emit_end(emit);
+    } else {
+        emit_connection_limits(bootstrap, emit, "static_layer");
+    }
+    emit_end(emit);
+    emit_object(emit, "");
+    emit_cstr(emit, "name", "admin");
+    emit_object(emit, "admin_layer");
+    emit_end(emit);
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_end(emit);
+}
+
 static void emit_listeners(const struct bootstrap *bootstrap, struct emit *emit, bool with_type)
 {
     for (size_t i = 0; i < bootstrap->config->listener_count; i++)
@@ -134,7 +215,9 @@ bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, st
         emit_listeners(bootstrap, &emit, true);
     else if (kind[0] == 'c')
         bootstrap_clusters(bootstrap, &emit, true);
-    for (size_t i = 0; kind[0] == 'r' && i < bootstrap->config->listener_count; i++)
+    else if (slice_eq(slice_from_cstr(kind), SLICE("rtds")))
+        emit_runtime_resource(bootstrap, &emit);
+    for (size_t i = 0; slice_eq(slice_from_cstr(kind), SLICE("rds")) && i < bootstrap->config->listener_count; i++)
         if (bootstrap_is_first_of_port(bootstrap, i) || bootstrap->config->listeners[i].protocol != LISTENER_HTTP)
             bootstrap_routes(bootstrap, &emit, i, true);
     emit_list_end(&emit);
@@ -178,6 +261,7 @@ bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf)
         emit_dynamic(bootstrap, &emit);
     else
         emit_static(bootstrap, &emit);
+    emit_runtime(bootstrap, &emit);
     emit_end(&emit);
     return buf_append_byte(buf, '\n') && !buf->has_failed;
 }

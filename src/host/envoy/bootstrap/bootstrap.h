@@ -27,7 +27,7 @@ struct bootstrap {
 void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings);
 // The whole bootstrap. False when the buffer refused.
 bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf);
-// One file of xDS: "lds", "cds" or "rds"; `version` is any text that changes with the content.
+// One file of xDS: "lds", "cds", "rds" or "rtds"; `version` is any text that changes with the content.
 bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf);
 
 // ---- parts ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 #define FILTER_TYPE "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
 #define STRING_TYPE "google.protobuf.StringValue"
+#define DRAIN_MS 1000
 
 bool bootstrap_is_first_of_port(const struct bootstrap *bootstrap, size_t listener)
 {
@@ -32,7 +33,14 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
     emit_object(emit, "common_http_protocol_options");
     emit_ms(emit, "idle_timeout", client->keep_alive_idle_ms);
     emit_u64(emit, "max_headers_count", client->header_count);
+    uint32_t requests = client->is_keep_alive_off ? 1 : client->max_requests;
+    if (requests)
+        emit_u64(emit, "max_requests_per_connection", requests);
+    if (client->max_age_ms > 0)
+        emit_ms(emit, "max_connection_duration", client->max_age_ms);
     emit_end(emit);
+    if (requests || client->max_age_ms > 0) // between word of the end and the end
+        emit_ms(emit, "drain_timeout", DRAIN_MS);
     emit_object(emit, "http_protocol_options");
     emit_bool(emit, "accept_http_10", true);
     emit_end(emit);
@@ -49,12 +57,44 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
     emit_ms(emit, "stream_idle_timeout", client->stream_idle_ms > 0 ? client->stream_idle_ms : 300000);
 }
 
+// Whether the exchange looks behind other proxies for the client, in requests of any listener that shares the chain.
+static bool has_origin(const struct bootstrap *bootstrap, const struct config_listener *own)
+{
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++) {
+        const struct config_listener *other = &bootstrap->config->listeners[i];
+        bool is_shared = other == own || (own->protocol == LISTENER_HTTP && other->port == own->port);
+        if (is_shared && other->client.origin.kind != ORIGIN_CONNECTION)
+            return true;
+    }
+    return false;
+}
+
+// With the connection's own address Envoy writes x-forwarded-proto anew, which a trusted proxy has its say in. So it is
+// told to look for the address farther back than any list goes: the connection's holds, and what was received stays.
+// (With a trusted range that nobody is in, it would append an address of its own to x-forwarded-for.)
+static void emit_nobody(struct emit *emit)
+{
+    emit_bool(emit, "use_remote_address", false);
+    emit_list(emit, "original_ip_detection_extensions");
+    emit_typed(emit, "", "envoy.http.original_ip_detection.xff",
+               "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig");
+    emit_bool(emit, "skip_xff_append", true);
+    emit_u64(emit, "xff_num_trusted_hops", UINT32_MAX);
+    emit_end(emit);
+    emit_end(emit);
+    emit_list_end(emit);
+}
+
 // Paths, ids and forwarding fields are the exchange's business: Envoy leaves them alone.
-static void emit_manners(struct emit *emit)
+static void emit_manners(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *config)
 {
     emit_cstr(emit, "server_header_transformation", "PASS_THROUGH");
-    emit_bool(emit, "use_remote_address", true);
+    if (has_origin(bootstrap, config))
+        emit_nobody(emit);
+    else
+        emit_bool(emit, "use_remote_address", true);
     emit_bool(emit, "skip_xff_append", true);
+    emit_cstr(emit, "forward_client_cert_details", "ALWAYS_FORWARD_ONLY");
     emit_bool(emit, "generate_request_id", false);
     emit_bool(emit, "preserve_external_request_id", true);
     emit_bool(emit, "normalize_path", false);
@@ -130,7 +170,7 @@ static void emit_manager(const struct bootstrap *bootstrap, struct emit *emit, s
                "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager");
     emit_cstr(emit, "stat_prefix", name);
     emit_codecs(emit, &config->client);
-    emit_manners(emit);
+    emit_manners(bootstrap, emit, config);
     emit_route_source(bootstrap, emit, listener);
     emit_filters(bootstrap, emit, listener);
     bootstrap_access_logs(bootstrap, emit, listener);
@@ -221,14 +261,32 @@ static void emit_chains(const struct bootstrap *bootstrap, struct emit *emit, si
         if (i == first || (listeners[first].protocol == LISTENER_HTTPS && listeners[i].port == listeners[first].port))
             emit_chain(bootstrap, emit, i);
     emit_list_end(emit);
-    if (listeners[first].protocol != LISTENER_HTTPS)
+}
+
+// What stands before requests, and before TLS: the PROXY header, then the name that the client asks for.
+static void emit_arrival(struct emit *emit, const struct config_listener *config)
+{
+    bool is_tls = config->protocol != LISTENER_HTTP, has_header = config->client.proxy_protocol != PROXY_PROTOCOL_OFF;
+    if (!is_tls && !has_header)
         return;
     emit_list(emit, "listener_filters");
-    emit_typed(emit, "", "envoy.filters.listener.tls_inspector",
-               "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector");
-    emit_end(emit);
-    emit_end(emit);
+    if (has_header) {
+        emit_typed(emit, "", "envoy.filters.listener.proxy_protocol",
+                   "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol");
+        emit_bool(emit, "allow_requests_without_proxy_protocol",
+                  config->client.proxy_protocol == PROXY_PROTOCOL_OPTIONAL);
+        emit_end(emit);
+        emit_end(emit);
+    }
+    if (is_tls) {
+        emit_typed(emit, "", "envoy.filters.listener.tls_inspector",
+                   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector");
+        emit_end(emit);
+        emit_end(emit);
+    }
     emit_list_end(emit);
+    emit_ms(emit, "listener_filters_timeout",
+            is_tls ? config->client.tls_handshake_ms : config->client.head_timeout_ms);
 }
 
 void bootstrap_listener(const struct bootstrap *bootstrap, struct emit *emit, size_t listener, bool with_type)
@@ -250,5 +308,6 @@ void bootstrap_listener(const struct bootstrap *bootstrap, struct emit *emit, si
     emit_end(emit);
     emit_end(emit);
     emit_chains(bootstrap, emit, listener);
+    emit_arrival(emit, config);
     emit_end(emit);
 }

@@ -16,6 +16,12 @@ static const struct {
     {SLICE_INIT("%ROUTE_NAME%"), SLICE_INIT("%DYNAMIC_METADATA(weir:route_name)%")},
     {SLICE_INIT("%RESPONSE_FLAGS%"), SLICE_INIT("%COALESCE({\"operators\":[{\"command\":\"DYNAMIC_METADATA\",\"param\":"
                                                 "\"weir:flags\"},\"RESPONSE_FLAGS\"]})%")},
+    {SLICE_INIT("%DOWNSTREAM_REMOTE_ADDRESS%"),
+     SLICE_INIT("%COALESCE({\"operators\":[{\"command\":\"DYNAMIC_METADATA\",\"param\":"
+                "\"weir:client\"},\"DOWNSTREAM_REMOTE_ADDRESS\"]})%")},
+    {SLICE_INIT("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+     SLICE_INIT("%COALESCE({\"operators\":[{\"command\":\"DYNAMIC_METADATA\",\"param\":"
+                "\"weir:client_ip\"},\"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT\"]})%")},
     {SLICE_INIT("%USAGE("), SLICE_INIT("%DYNAMIC_METADATA(weir:")},
 };
 
@@ -217,10 +223,12 @@ static bool is_alone(const struct bootstrap *bootstrap, size_t listener)
     return true;
 }
 
-// What was spoken with a backend Envoy alone can tell: its interface has no way to ask.
+// What was spoken with a backend, and who stands before a PROXY header, Envoy alone can tell: its interface has no way to
+// ask.
 static bool is_told_by_envoy(struct slice format)
 {
-    return slice_find_slice(format, SLICE("%UPSTREAM_PROTOCOL")) != SLICE_NOT_FOUND;
+    return slice_find_slice(format, SLICE("%UPSTREAM_PROTOCOL")) != SLICE_NOT_FOUND ||
+           slice_find_slice(format, SLICE("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS")) != SLICE_NOT_FOUND;
 }
 
 static bool are_told_by_envoy(const struct config_log_field *fields, size_t count, unsigned depth)

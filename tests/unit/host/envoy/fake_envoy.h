@@ -371,6 +371,13 @@ bool ENVOY_CALL(http_filter_get_attribute_int)(struct envoy_filter *fake, enum e
     return attribute == ENVOY_ATTRIBUTE_RESPONSE_FLAGS;
 }
 
+// The client has no TLS.
+bool ENVOY_CALL(http_filter_get_attribute_bool)(struct envoy_filter *fake, enum envoy_attribute attribute, bool *value)
+{
+    (void)fake, (void)attribute, (void)value;
+    return false;
+}
+
 struct envoy_scheduler *ENVOY_CALL(http_filter_scheduler_new)(struct envoy_filter *fake)
 {
     return (struct envoy_scheduler *)fake;
