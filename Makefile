@@ -6,7 +6,7 @@ SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export JOBS FUZZ_SECONDS
 
-.PHONY: all help setup run test bench bench-wire bench-streams bench-envoy soak-envoy storm fuzz check install clean
+.PHONY: all help setup run test bench bench-wire bench-streams bench-envoy soak-envoy soak-envoy-asan storm fuzz check install clean
 .DEFAULT_GOAL := all
 
 all: ## build release into build/ (build/weir); names what is missing
@@ -57,6 +57,12 @@ soak-envoy: ## mixed traffic with faults inside Envoy for ten minutes (SOAK_SECO
 	@tools/setup.sh build test
 	@tools/build.sh release
 	@.venv/bin/python bench/soak_envoy.py --seconds $(SOAK_SECONDS)
+
+soak-envoy-asan: ## the same with the module of the preset asan: accesses and leaks are checked
+	@tools/setup.sh build test
+	@tools/build.sh release
+	@tools/build.sh asan
+	@.venv/bin/python bench/soak_envoy.py --seconds $(SOAK_SECONDS) --sanitized
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (10) each
 	@tools/setup.sh build check

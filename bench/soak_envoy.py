@@ -3,15 +3,19 @@
 
 Clients come and go for the whole time: chat of 1 KB and 64 KB, streams, streams that their client leaves, bodies of 4 MB,
 malformed bodies, unknown models, requests that are aborted half way, and models whose backend answers 503 (retried on
-another), refuses connections or cuts its streams. Every few seconds the configuration changes through file-based xDS.
-Resident memory and Envoy's own counters are sampled; at the end no request, stream or connection may be open, and memory
-must not have grown by more than a tenth after the first third.
+another), refuses connections, never answers or cuts its streams. Every few seconds the configuration changes through
+file-based xDS. Resident memory and Envoy's own counters are sampled; at the end no request, stream or connection may be
+open, and memory must not have grown by more than a tenth after the first third.
 
-Usage: bench/soak_envoy.py [--seconds S] [--clients N] [--workers N]
+With --sanitized the module is that of the preset asan: every access of it is checked, and what it has not given back when
+Envoy ends is a leak. Its memory is not judged by its size, since freed memory is kept back to find late accesses.
+
+Usage: bench/soak_envoy.py [--seconds S] [--clients N] [--workers N] [--sanitized]
 """
 import argparse
 import http.client
 import json
+import os
 import pathlib
 import random
 import socket
@@ -85,7 +89,7 @@ def free_port():
 
 
 class Fault(socketserver.BaseRequestHandler):
-    """A backend that fails: 503 at once, or a stream that is cut after its first event."""
+    """A backend that fails: 503 at once, a stream that is cut after its first event, or no answer at all."""
 
     def handle(self):
         try:
@@ -97,6 +101,9 @@ class Fault(socketserver.BaseRequestHandler):
                 head += more
             if self.server.kind == "503":
                 self.request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            elif self.server.kind == "silent":
+                while self.request.recv(65536):
+                    pass
             else:
                 self.request.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
                                      b"14\r\ndata: {\"choices\":[]}\n\r\n")
@@ -116,7 +123,8 @@ class Faults(socketserver.ThreadingTCPServer):
 
 
 def configuration(port, ports, generation):
-    rules = [("good", ["good"]), ("retried", ["bad", "good"]), ("cut", ["cut"]), ("refused", ["refused"]), (f"new-{generation}", ["good"])]
+    rules = [("good", ["good"]), ("retried", ["bad", "good"]), ("cut", ["cut"]), ("refused", ["refused"]), ("silent", ["bad", "silent"]),
+             (f"new-{generation}", ["good"])]
     def refs(names):
         return ", ".join(f"{{name: {name}, priority: {i}}}" for i, name in enumerate(names))
     return CONFIG.format(port=port, log=OUT / "soak-access.log", rules="".join(RULE.format(model=model, refs=refs(names)) for model, names in rules),
@@ -130,20 +138,23 @@ class Soak:
         self.mock = subprocess.Popen([WEIR, "mock", "--port", "0", "--tokens", "40", "--rate", "100"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.mock.stderr.readline() or self.mock.stdout.readline()
         self.ports = {"good": int("".join(c for c in line.split("127.0.0.1:")[1].split()[0] if c.isdigit())), "bad": Faults("503").port, "cut": Faults("cut").port,
-                      "refused": free_port()}
+                      "silent": Faults("silent").port, "refused": free_port()}
+        self.build = ROOT / ("build/asan" if options.sanitized else "build")
         self.xds, self.file = OUT / "soak-xds", OUT / "soak.yaml"
         self.xds.mkdir(exist_ok=True)
         bootstrap = self.change()
         (OUT / "soak.json").write_bytes(bootstrap)
         self.envoy = subprocess.Popen([host.binary(), "-c", OUT / "soak.json", "--concurrency", str(options.workers), "--disable-hot-restart", "--base-id",
-                                       str(next(host.base_ids)), "-l", "error"], stderr=open(OUT / "soak.err", "w"), stdout=subprocess.DEVNULL)
+                                       str(next(host.base_ids)), "-l", "error"], stderr=open(OUT / "soak.err", "w"), stdout=subprocess.DEVNULL,
+                                      env={**os.environ, **host.memory_checks(self.build)})
         self.counts, self.lock, self.over = {}, threading.Lock(), threading.Event()
         self.wait(lambda: self.post({"model": "good", "messages": []}) == 200, 30)
 
     def change(self):
         self.generation += 1
         self.file.write_text(configuration(self.port, self.ports, self.generation))
-        return subprocess.run([WEIR, "envoy", self.file, "--address", "127.0.0.1", "--admin-port", str(self.admin), "--xds-dir", self.xds],
+        return subprocess.run([WEIR, "envoy", self.file, "--address", "127.0.0.1", "--admin-port", str(self.admin), "--xds-dir", self.xds,
+                               "--module", self.build / "libweir_envoy.so"],
                               check=True, capture_output=True).stdout
 
     @staticmethod
@@ -187,6 +198,13 @@ class Soak:
             raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n{\"model\":\"good\",")
         return "aborted"
 
+    def quit(self):
+        with socket.create_connection(("127.0.0.1", self.port)) as raw:
+            body = b'{"model":"silent","messages":[]}'
+            raw.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+            time.sleep(random.random() / 5)  # anywhere before, between and in its tries
+        return "quit"
+
     def act(self, kind):
         message = [{"role": "user", "content": "x" * {"chat": 1000, "large": 64 << 10, "huge": 4 << 20}.get(kind, 100)}]
         if kind in ("chat", "large", "huge"):
@@ -199,15 +217,15 @@ class Soak:
             return self.post(b'{"model":"good","model":"good"}')
         if kind == "unknown":
             return self.post({"model": "none", "messages": []})
-        return self.leave() if kind == "leave" else self.abort()
+        return {"leave": self.leave, "quit": self.quit, "abort": self.abort}[kind]()
 
     EXPECTED = {"chat": {200}, "large": {200}, "huge": {200}, "stream": {200}, "retried": {200}, "cut": {"cut"}, "refused": {502}, "malformed": {400},
-                "unknown": {404}, "leave": {"left"}, "abort": {"aborted"}}
+                "unknown": {404}, "leave": {"left"}, "quit": {"quit"}, "abort": {"aborted"}}
 
     def client(self, seed):
         chance = random.Random(seed)
         while not self.over.is_set():
-            kind = chance.choices(list(self.EXPECTED), [30, 10, 2, 15, 10, 5, 5, 5, 5, 8, 5])[0]
+            kind = chance.choices(list(self.EXPECTED), [30, 10, 2, 15, 10, 5, 5, 5, 5, 8, 5, 5])[0]
             try:
                 outcome = self.act(kind)
             except (OSError, http.client.HTTPException) as error:
@@ -261,12 +279,25 @@ class Soak:
         return self.envoy.wait(30)
 
 
+def put_section(title, lines):
+    """Replaces one section of bench/SOAK.md, or adds it."""
+    file = ROOT / "bench/SOAK.md"
+    head, *sections = file.read_text().split("\n## ")
+    texts = {section.split("\n", 1)[0]: section.rstrip("\n") for section in sections}
+    texts[title] = "\n".join([title, "", *lines])
+    file.write_text("\n\n## ".join([head.rstrip("\n"), *(texts[title] for title in sorted(texts))]) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
-    soak = Soak(parser.parse_args())
+    parser.add_argument("--sanitized", action="store_true", help="the module of the preset asan")
+    options = parser.parse_args()
+    if options.sanitized and not host.memory_checks(ROOT / "build/asan"):
+        sys.exit("soak: build/asan has no module with the address sanitizer (tools/build.sh asan, on x86-64)")
+    soak = Soak(options)
     try:
         samples, is_empty, left = soak.run()
     finally:
@@ -275,19 +306,23 @@ def main():
     early, late = (max(rss for _, rss in part) for part in (third[:len(third) // 3], third[-len(third) // 3:]))
     wrong = {key[:2]: count for key, count in soak.counts.items() if not key[2]}
     total = sum(soak.counts.values())
-    text = ["# Soak of Weir inside Envoy", "", f"{soak.options.seconds} s, {soak.options.clients} clients, {soak.options.workers} workers, {soak.generation} configurations through "
-            f"xDS, {total} requests. Written by bench/soak_envoy.py.", "", "| what | requests | outcome |", "| --- | --- | --- |"]
+    report = host.sanitizer_report((OUT / "soak.err").read_text(errors="replace").splitlines())
+    text = [f"{options.seconds} s, {options.clients} clients, {options.workers} workers, {soak.generation} configurations through xDS, {total} requests.", "",
+            "| what | requests | outcome |", "| --- | --- | --- |"]
     for kind, outcome, is_expected in sorted(soak.counts, key=str):
         text.append(f"| {kind} | {soak.counts[kind, outcome, is_expected]} | {outcome}{'' if is_expected else ', unexpected'} |")
     text += ["", "| | |", "| --- | --- |", f"| resident KiB: at first | {samples[0][1]} |", f"| most, after the first third, for two ninths of the time | {early} |",
              f"| most, of the last two ninths | {late} |", f"| afterwards | {samples[-1][1]} |", f"| open afterwards by Envoy's counters | {sum(left.values())} |",
              f"| Envoy's exit status | {status} |"]
-    (ROOT / "bench/SOAK.md").write_text("\n".join(text) + "\n")
+    if options.sanitized:
+        text.append(f"| reports of the sanitizers, leaks at the end included | {'see bench/out/soak.err' if report else 'none'} |")
+    put_section("Module with the address and undefined-behaviour sanitizers" if options.sanitized else "Module as released", text)
     print("\n".join(text))
     faults = [f"{sum(wrong.values())} unexpected outcomes"] if wrong else []
     faults += ["something is still open"] if not is_empty else []
-    faults += [f"memory grew from {early} to {late} KiB"] if late > early * 1.1 else []
+    faults += [f"memory grew from {early} to {late} KiB"] if late > early * 1.1 and not options.sanitized else []
     faults += [f"exit status {status}"] if status else []
+    faults += [report] if report else []
     sys.exit("soak: " + ", ".join(faults) if faults else 0)
 
 

@@ -49,6 +49,10 @@ for part in "$@"; do
         pytest tests/e2e/test_founding.py tests/e2e/test_openai_python.py --host envoy
         step "clients through Envoy: who they are, and what their connections may do"
         pytest tests/e2e/test_edge.py tests/e2e/test_proxy_protocol.py --host envoy
+        step "Envoy with the module under the address and undefined-behaviour sanitizers, two workers"
+        tools/build.sh asan
+        WEIR=build/asan/weir WEIR_WORKERS=2 pytest tests/hosts --host envoy
+        WEIR=build/asan/weir WEIR_WORKERS=2 pytest tests/e2e/test_founding.py --host envoy
         ;;
     e2e)
         step "end to end"

@@ -24,10 +24,28 @@ def binary():
     return found
 
 
+def memory_checks(folder):
+    """The variables with which Envoy loads the module of a build folder that has the address sanitizer in it; else none."""
+    preload = folder / "libweir_asan_preload.so"
+    if not preload.exists():
+        return {}
+    asan = "verify_asan_link_order=0:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:print_legend=0"
+    return {"LD_PRELOAD": str(preload), "ASAN_OPTIONS": ":".join(filter(None, [asan, os.environ.get("ASAN_OPTIONS")])),
+            "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")}
+
+
+def sanitizer_report(lines):
+    """What a sanitizer wrote between other lines, if anything."""
+    marks = "ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "AddressSanitizer:DEADLYSIGNAL", "runtime error:", "asan_preload:"
+    found = next((i for i, line in enumerate(lines) if any(mark in line for mark in marks)), None)
+    return "" if found is None else "\n".join(lines[found:found + 200])
+
+
 class Envoy(Native):
     """The same face as Native has."""
 
-    def __init__(self, config, *options, workers=1, env=None, bootstrap=None):
+    def __init__(self, config, *options, workers=None, env=None, bootstrap=None):
+        workers = workers or os.environ.get("WEIR_WORKERS", "1")
         self.bootstrap = pathlib.Path(config).with_suffix(".envoy.json")
         written = subprocess.run([str(weir()), "envoy", str(config), "--address", "127.0.0.1", "--admin-port", "0", *options],
                                  capture_output=True, env={**os.environ, **(env or {})})
@@ -37,7 +55,7 @@ class Envoy(Native):
         self.process = subprocess.Popen(
             [binary(), "-c", str(self.bootstrap), "--concurrency", str(workers), "--disable-hot-restart", "--base-id",
              str(next(base_ids)), "--file-flush-interval-msec", "20", "--drain-time-s", "1"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **memory_checks(weir().parent), **(env or {})})
         self.lines, self.errors = [], []
         self.news = threading.Condition()
         self.readers = [threading.Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True),
@@ -58,4 +76,6 @@ class Envoy(Native):
                 self.process.wait(5)
         for reader in self.readers:
             reader.join(5)
+        report = sanitizer_report(self.errors)
+        assert not report, report
         return self.process.returncode
