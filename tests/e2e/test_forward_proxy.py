@@ -7,11 +7,12 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import certificates as make
 import pytest
 import vectors
-from native import Native
+from envoy import Envoy
 
 CONFIG = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -181,10 +182,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def start(tmp_path, folder):
+def start(tmp_path, folder, kind):
     running = []
 
-    def begin(with_tls=True, credentials="", answer=None, sni="backend.example", traffic="retry: {numRetries: 0}"):
+    def begin(with_tls=True, credentials="", answer=None, sni="backend.example", traffic="retry: {numRetries: 0}", text=None, options=()):
         context = None
         if with_tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -193,11 +194,12 @@ def start(tmp_path, folder):
         proxy = Proxy(backend.port, answer)
         port = vectors.free_port()
         file = tmp_path / f"weir-{len(running)}.yaml"
-        file.write_text(CONFIG % {
+        file.write_text(text or CONFIG % {
             "port": port, "proxy": proxy.port, "backend": backend.port, "credentials": credentials, "traffic": traffic,
             "tls": TLS % sni if with_tls else "",
             "ca": "\n".join("    " + line for line in (folder / "ca.pem").read_text().splitlines())})
-        native = Native(file, workers=1)
+        native = kind(file, *options, workers=1)
+        native.file = file
         running.append((native, backend, proxy))
         native.port = port
         return native, backend, proxy
@@ -238,27 +240,47 @@ def test_credentials_are_for_the_proxy_alone(start):
     assert value.decode() not in "".join(native.lines + native.errors)
 
 
-@pytest.mark.parametrize("answer, words", [
-    (b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "it answered 407 Proxy Authentication Required"),
-    (b"HTTP/1.1 403 Forbidden\r\n\r\nnot you", "it answered 403 Forbidden"),
-    (b"", "it closed the connection"),
-    (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "bytes that nobody asked for"),
+@pytest.mark.parametrize("answer, words, envoy_words", [
+    (b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "it answered 407 Proxy Authentication Required",
+     ": tunnel_response:407 UF"),
+    (b"HTTP/1.1 403 Forbidden\r\n\r\nnot you", "it answered 403 Forbidden", ": tunnel_response:403 UF"),
+    (b"", "it closed the connection", ": - UF"),
+    (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "bytes that nobody asked for", None),
 ])
-def test_what_a_proxy_refuses_is_said(start, answer, words):
-    native, backend, _ = start(answer=answer)
+def test_what_a_proxy_refuses_is_said(start, kind, answer, words, envoy_words):
+    native, backend, proxy = start(answer=answer)
     status, body = ask(native, "refused")
     assert status == 502 and b"error" in body
     line = native.log_line("refused")
     reason = line["upstream_transport_failure_reason"]
-    assert words in reason and "forward proxy localhost:" in reason
+    if kind is Envoy:  # in a line of its own
+        words = f"weir: no tunnel to backend.example:{backend.port} through forward proxy localhost:{proxy.port}"
+        assert "TLS_error" in reason
+        assert not envoy_words or native.wait(lambda: any(words in line and envoy_words in line for line in native.errors), 5)
+    else:
+        assert words in reason and "forward proxy localhost:" in reason
     assert backend.seen == []
+
+
+@pytest.mark.parametrize("answer, status", [(b"HTTP/1.1 403 Forbidden\r\n\r\n", 502), (b"", 502)])
+def test_what_a_proxy_refuses_without_tls(start, answer, status):
+    native, backend, _ = start(with_tls=False, answer=answer)
+    assert ask(native)[0] == status and backend.seen == []
+
+
+def test_where_a_request_went(start, kind):
+    native, backend, proxy = start()
+    assert ask(native, "went")[0] == 200
+    host = f"backend.example:{backend.port}" if kind is Envoy else f"127.0.0.1:{proxy.port}"
+    assert native.log_line("went")["upstream_host"] == host
 
 
 def test_the_backend_is_verified_inside_the_tunnel(start):
     native, _, _ = start(sni="other.example")
     status, _ = ask(native, "verify")
     assert status == 502
-    assert "other.example" in native.log_line("verify")["upstream_transport_failure_reason"]
+    reason = native.log_line("verify")["upstream_transport_failure_reason"]
+    assert "other.example" in reason or "verify cert failed" in reason
 
 
 def test_a_proxy_that_is_silent_is_within_the_limit(start):
@@ -275,7 +297,7 @@ def test_plain_routes_are_not_led_through_it(start):
     assert proxy.seen == [] and len(backend.seen) == 1
 
 
-def test_health_checks_go_through_it(start):
+def test_health_checks_go_through_it(native_only, start):
     native, backend, proxy = start(traffic="healthCheck: {active: {type: HTTP, interval: 1s, http: {path: /health}}}")
     assert native.process.poll() is None
     for _ in range(200):
@@ -287,8 +309,61 @@ def test_health_checks_go_through_it(start):
     assert ask(native)[0] == 200
 
 
-def test_envoy_configurations_with_it_are_refused(start):
+def test_envoy_has_no_health_checks_through_it(start):
+    """Its own stop at the edge of a worker's listeners."""
     native, _, _ = start(with_tls=False)
-    file = native.process.args[2]
-    done = subprocess.run([str(vectors.weir()), "envoy", file], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 2 and "weir envoy does not write forward proxies" in done.stderr
+    file = native.file
+    file.write_text(file.read_text().replace("retry: {numRetries: 0}", "healthCheck: {active: {type: TCP, tcp: {}}}"))
+    done = subprocess.run([str(vectors.weir()), "envoy", str(file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "does not write active health checks of backends behind a forward proxy" in done.stderr
+
+
+def test_each_gateway_has_its_own(start):
+    """Another Gateway, with a proxy of its own, for the same route and backend."""
+    native, backend, proxy = start()
+    text = native.file.read_text()
+    other, port = Proxy(backend.port), vectors.free_port()
+    documents = text.split("---\n")
+    gateway = next(document for document in documents if "kind: Gateway\n" in document)
+    settings = next(document for document in documents if "kind: GatewayConfig\n" in document)
+    text = text.replace("parentRefs: [{name: gw}], rules: [{backendRefs: [{name: b}]}]",
+                        "parentRefs: [{name: gw}, {name: other}], rules: [{backendRefs: [{name: b}]}]")
+    text += "---\n" + gateway.replace("name: gw", "name: other").replace("gateway-config: egress", "gateway-config: second").replace(
+        f"port: {native.port}", f"port: {port}")
+    text += "---\n" + settings.replace("name: egress", "name: second").replace(f"localhost:{proxy.port}", f"127.0.0.1:{other.port}")
+    first_port = vectors.free_port()
+    both = start(text=text.replace(f"port: {native.port}", f"port: {first_port}"))[0]
+    both.port = port
+    assert ask(both)[0] == 200
+    assert len(other.seen) == 1 and other.seen[0].startswith(b"CONNECT backend.example:") and proxy.seen == []
+    both.port = first_port
+    assert ask(both)[0] == 200
+    assert len(other.seen) == len(proxy.seen) == 1
+    other.listener.close()
+
+
+def test_tunnels_by_files_that_envoy_follows(start, kind, tmp_path):
+    if kind is not Envoy:
+        pytest.skip("needs --host envoy")
+    folder = tmp_path / "xds"
+    folder.mkdir()
+    native, backend, proxy = start(credentials=CREDENTIALS, options=("--xds-dir", str(folder)))
+    native.wait(lambda: any("all dependencies initialized" in line for line in native.errors), 20)
+    end = time.monotonic() + 20
+    while True:  # listeners come after the main loop has begun
+        try:
+            assert ask(native)[0] == 200
+            break
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert b"proxy-authorization: Basic" in proxy.seen[0]
+    text = native.file.read_text()
+    other = Proxy(backend.port)
+    native.file.write_text(text.replace(f"localhost:{proxy.port}", f"localhost:{other.port}"))
+    subprocess.run([str(vectors.weir()), "envoy", str(native.file), "--address", "127.0.0.1", "--admin-port", "0", "--xds-dir", str(folder)],
+                   check=True, capture_output=True)
+    while not other.seen:
+        assert ask(native)[0] == 200 and time.monotonic() < end
+        time.sleep(0.05)
+    other.listener.close()

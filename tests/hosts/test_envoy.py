@@ -201,6 +201,39 @@ spec:
         assert not words or words in done.stderr
 
 
+def test_health_checks_ask_for_the_backend(tmp_path, mock):
+    port = vectors.free_port()
+    file = tmp_path / "weir.yaml"
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    asked.append(connection.recv(4096))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        threading.Thread(target=serve, daemon=True).start()
+        text = configuration(mock, port, "m").replace(f"port: {mock.port}", f"port: {server.getsockname()[1]}")
+        file.write_text(text + """
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: checks, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: quickstart}]
+  healthCheck: {active: {type: HTTP, interval: 1s, http: {path: /health}}}
+""")
+        envoy = Envoy(file)
+        try:
+            until(lambda: len(asked) > 1)
+        finally:
+            assert envoy.stop() == 0
+        assert all(head.startswith(b"GET /health ") and b"\r\nhost: 127.0.0.1:%d\r\n" % server.getsockname()[1] in head for head in asked)
+
+
 def by_headers(bootstrap, settings):
     """The configuration as Envoy Gateway would have it: routes of its own, the module in the listener position alone."""
     manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]

@@ -12,8 +12,9 @@
 
 // Dynamic and endpoint metadata between the parts of Weir in Envoy.
 #define WEIR_METADATA "weir"
-#define WEIR_METADATA_STREAM "stream" // dynamic: the number of the stream
-#define WEIR_METADATA_REF "ref"       // of an endpoint: the key of its backendRef
+#define WEIR_METADATA_STREAM "stream"   // dynamic: the number of the stream
+#define WEIR_METADATA_REF "ref"         // of an endpoint: the key of its backendRef
+#define WEIR_METADATA_ADDRESS "address" // of an endpoint behind a forward proxy
 // The request field that Envoy's route table matches: the name of the rule's cluster. Never leaves Envoy.
 #define WEIR_RULE_FIELD "x-weir-rule"
 // An answer's field between the upstream position and Envoy's retries: seconds to wait. Never leaves Envoy either.

@@ -77,10 +77,27 @@ static enum envoy_headers_status refuse(struct try *try, uint16_t status, struct
     return ENVOY_HEADERS_STOP;
 }
 
+// An endpoint behind a forward proxy is a listener inside Envoy: its own address stands in its metadata.
+static bool is_tunnelled(const struct try *try)
+{
+    return slice_starts_with(attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS), SLICE("envoy://"));
+}
+
+static struct slice address_of(const struct try *try)
+{
+    struct envoy_bytes address;
+    if (!is_tunnelled(try))
+        return attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS);
+    if (!ENVOY_CALL(http_get_metadata_string)(try->filter, ENVOY_METADATA_HOST, bytes_of(SLICE(WEIR_METADATA)),
+                                              bytes_of(SLICE(WEIR_METADATA_ADDRESS)), &address))
+        return SLICE("");
+    return slice_of(address);
+}
+
 // The address and port of the endpoint where its backend has no name of its own (S7).
 static struct slice authority_of(const struct try *try, const struct attempt_request *request)
 {
-    return request->authority.len ? request->authority : attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS);
+    return request->authority.len ? request->authority : address_of(try);
 }
 
 static bool write_head(struct try *try, const struct attempt_request *request, struct arena *scratch, bool is_end)
@@ -112,8 +129,8 @@ static enum envoy_headers_status begin(struct try *try, struct arena *scratch, b
     struct attempt *attempt = attempt_begin(x, ref, now_us());
     if (!attempt)
         return refuse(try, exchange_reply(x)->head.status, error_info(exchange_error(x))->details);
-    attempt_connected(attempt, attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS),
-                      attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
+    attempt_connected(attempt, address_of(try),
+                      is_tunnelled(try) ? SLICE("") : attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
     try->is_streamed = stream_is_streamed(stream);
     if (!write_head(try, attempt_request(attempt), scratch, is_end))
         return refuse(try, 503, SLICE("overload"));

@@ -63,8 +63,6 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
 
 static void check_backend(const struct config_backend *backend, struct findings *findings)
 {
-    if (backend->proxy)
-        finding_error(findings, backend->proxy->mark, "weir envoy does not write forward proxies");
     const struct config_tls *tls = &backend->tls;
     if (!tls->is_enabled)
         return;
@@ -86,6 +84,18 @@ static void check_protocols(const struct config_rule *rule, struct findings *fin
                           "weir envoy does not write rules of which some backends have appProtocols and others not");
 }
 
+// Envoy's health checks run on a thread that has no listeners inside Envoy.
+static void check_health(const struct config_rule *rule, struct findings *findings)
+{
+    for (size_t i = 0; rule->traffic.active.is_set && i < rule->ref_count; i++)
+        if (rule->refs[i].backend && rule->refs[i].backend->proxy) {
+            finding_error(findings, rule->mark,
+                          "weir envoy does not write active health checks of backends behind a forward proxy; use "
+                          "healthCheck.passive");
+            return;
+        }
+}
+
 void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings)
 {
     for (size_t i = 0; i < bootstrap->config->listener_count; i++)
@@ -93,8 +103,10 @@ void bootstrap_check(const struct bootstrap *bootstrap, struct findings *finding
     for (size_t i = 0; i < bootstrap->config->backend_count; i++)
         check_backend(&bootstrap->config->backends[i], findings);
     for (size_t i = 0; i < bootstrap->config->route_count; i++)
-        for (size_t j = 0; j < bootstrap->config->routes[i].rule_count; j++)
+        for (size_t j = 0; j < bootstrap->config->routes[i].rule_count; j++) {
             check_protocols(&bootstrap->config->routes[i].rules[j], findings);
+            check_health(&bootstrap->config->routes[i].rules[j], findings);
+        }
 }
 
 // ---- connections at a time ------------------------------------------------------------------------------------
@@ -203,6 +215,7 @@ static void emit_listeners(const struct bootstrap *bootstrap, struct emit *emit,
     for (size_t i = 0; i < bootstrap->config->listener_count; i++)
         if (bootstrap_is_first_of_port(bootstrap, i))
             bootstrap_listener(bootstrap, emit, i, with_type);
+    bootstrap_tunnels(bootstrap, emit, with_type);
 }
 
 bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf)
@@ -261,6 +274,8 @@ bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf)
         emit_dynamic(bootstrap, &emit);
     else
         emit_static(bootstrap, &emit);
+    if (bootstrap->xds_dir.len || bootstrap_has_tunnels(bootstrap))
+        bootstrap_tunnel_extension(&emit);
     emit_runtime(bootstrap, &emit);
     emit_end(&emit);
     return buf_append_byte(buf, '\n') && !buf->has_failed;

@@ -47,7 +47,24 @@ bool bootstrap_logs_by_module(const struct bootstrap *bootstrap, size_t listener
 // The members that load the module: "dynamic_module_config".
 void bootstrap_module(const struct bootstrap *bootstrap, struct emit *emit);
 void bootstrap_rule_name(const struct config_route *route, const struct config_rule *rule, char *text, size_t cap);
+// The rule's cluster has its name; that of a route that is on several Gateways with different settings is one for each.
+void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
+                            const struct config_rule *rule, char *text, size_t cap);
 bool bootstrap_is_usable(const struct config_backend_ref *ref);
 bool bootstrap_has_usable(const struct config_rule *rule);
+
+// ---- forward proxies (tunnels.c) ------------------------------------------------------------------------------
+
+bool bootstrap_has_tunnels(const struct bootstrap *bootstrap);
+// The bootstrap's member without which there are none.
+void bootstrap_tunnel_extension(struct emit *emit);
+// Listeners inside Envoy that lead to the backends, and the clusters of the proxies.
+void bootstrap_tunnels(const struct bootstrap *bootstrap, struct emit *emit, bool with_type);
+void bootstrap_proxy_clusters(const struct bootstrap *bootstrap, struct emit *emit, bool with_type);
+// The address that an endpoint of a backend with a proxy has in its rule's cluster.
+void bootstrap_tunnel_address(struct emit *emit, const struct config_backend_ref *ref,
+                              const struct config_endpoint *endpoint);
+// "host:port", as CONNECT and Host have it.
+void bootstrap_endpoint_address(const struct config_endpoint *endpoint, char *text, size_t cap);
 
 #endif

@@ -27,24 +27,47 @@ static void backend_name(const struct config_backend *backend, char *text, size_
     snprintf(text, cap, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(backend->namespace_), SLICE_ARG(backend->name));
 }
 
-static void emit_endpoint(struct emit *emit, const struct config_backend_ref *ref,
+// Without one Envoy's checks would ask for the cluster's name.
+static void emit_checked_host(struct emit *emit, const struct config_rule *rule, const struct config_backend *backend,
+                              const struct config_endpoint *endpoint)
+{
+    char address[512];
+    if (!rule->traffic.active.is_set)
+        return;
+    bootstrap_endpoint_address(endpoint, address, sizeof address);
+    emit_object(emit, "health_check_config");
+    emit_text(emit, "hostname", backend->host.len ? backend->host : slice_from_cstr(address));
+    emit_end(emit);
+}
+
+static void emit_endpoint(struct emit *emit, const struct config_rule *rule, const struct config_backend_ref *ref,
                           const struct config_endpoint *endpoint)
 {
     emit_object(emit, "");
     emit_object(emit, "endpoint");
     emit_object(emit, "address");
-    emit_object(emit, "socket_address");
-    emit_text(emit, "address", endpoint->host);
-    emit_u64(emit, "port_value", endpoint->port);
-    emit_end(emit);
+    if (ref->backend->proxy) {
+        bootstrap_tunnel_address(emit, ref, endpoint);
+    } else {
+        emit_object(emit, "socket_address");
+        emit_text(emit, "address", endpoint->host);
+        emit_u64(emit, "port_value", endpoint->port);
+        emit_end(emit);
+    }
     emit_end(emit);
     if (ref->backend->host.len)
         emit_text(emit, "hostname", ref->backend->host);
+    emit_checked_host(emit, rule, ref->backend, endpoint);
     emit_end(emit);
     emit_object(emit, "metadata");
     emit_object(emit, "filter_metadata");
     emit_object(emit, "weir");
     emit_text(emit, "ref", ref->key);
+    if (ref->backend->proxy) {
+        char address[512];
+        bootstrap_endpoint_address(endpoint, address, sizeof address);
+        emit_cstr(emit, "address", address);
+    }
     emit_end(emit);
     if (ref->backend->tls.is_enabled) {
         char name[1024];
@@ -70,7 +93,7 @@ static void emit_locality(struct emit *emit, const struct config_rule *rule, con
     emit_u64(emit, "load_balancing_weight", ref->weight);
     emit_list(emit, "lb_endpoints");
     for (size_t i = 0; i < ref->backend->endpoint_count; i++)
-        emit_endpoint(emit, ref, &ref->backend->endpoints[i]);
+        emit_endpoint(emit, rule, ref, &ref->backend->endpoints[i]);
     emit_list_end(emit);
     emit_end(emit);
 }
@@ -160,6 +183,7 @@ static void emit_checks(struct emit *emit, const struct config_active_health *ac
     emit_object(emit, "");
     emit_ms(emit, "timeout", active->timeout_ms);
     emit_ms(emit, "interval", active->interval_ms);
+    emit_ms(emit, "no_traffic_interval", active->interval_ms);
     emit_u64(emit, "unhealthy_threshold", active->unhealthy_threshold);
     emit_u64(emit, "healthy_threshold", active->healthy_threshold);
     if (active->type == ACTIVE_HTTP) {
@@ -355,7 +379,7 @@ static bool has_names(const struct config_rule *rule)
 {
     for (size_t r = 0; r < rule->ref_count; r++)
         for (size_t i = 0; bootstrap_is_usable(&rule->refs[r]) && i < rule->refs[r].backend->endpoint_count; i++)
-            if (!rule->refs[r].backend->endpoints[i].is_ip)
+            if (!rule->refs[r].backend->endpoints[i].is_ip && !rule->refs[r].backend->proxy)
                 return true;
     return false;
 }
@@ -376,11 +400,25 @@ static void emit_lookup(struct emit *emit, const struct config_lookup *lookup)
         emit_ms(emit, "dns_refresh_rate", lookup->refresh_ms);
 }
 
+// The copies of a route stand side by side (resolve_route.c).
+void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
+                            const struct config_rule *rule, char *text, size_t cap)
+{
+    size_t copy = 0;
+    while (route - copy > bootstrap->config->routes && slice_eq(route[-(ptrdiff_t)copy - 1].name, route->name) &&
+           slice_eq(route[-(ptrdiff_t)copy - 1].namespace_, route->namespace_))
+        copy++;
+    bootstrap_rule_name(route, rule, text, cap);
+    size_t len = strlen(text);
+    if (copy)
+        snprintf(text + len, cap - len, "/copy/%zu", copy);
+}
+
 static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
                          const struct config_rule *rule, bool with_type)
 {
     char name[1024];
-    bootstrap_rule_name(route, rule, name, sizeof name);
+    bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
     if (with_type)
         emit_any(emit, "", "envoy.config.cluster.v3.Cluster");
     else
@@ -401,6 +439,7 @@ static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, c
 
 void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bool with_type)
 {
+    bootstrap_proxy_clusters(bootstrap, emit, with_type);
     for (size_t r = 0; r < bootstrap->config->route_count; r++) {
         const struct config_route *route = &bootstrap->config->routes[r];
         for (size_t i = 0; route->kind != ROUTE_TLS && i < route->rule_count; i++)

@@ -197,7 +197,7 @@ static void emit_times(struct emit *emit, const struct config_rule *rule, const 
 }
 
 static void emit_route(struct emit *emit, const struct config_listener *listener, const struct config_rule *rule,
-                       struct slice name)
+                       struct slice name, const char *cluster)
 {
     emit_named_object(emit, name);
     emit_typed(emit, "action", "route", "envoy.config.route.v3.Route");
@@ -206,7 +206,7 @@ static void emit_route(struct emit *emit, const struct config_listener *listener
     emit_cstr(emit, "prefix", "/");
     emit_end(emit);
     emit_object(emit, "route");
-    emit_text(emit, "cluster", name);
+    emit_cstr(emit, "cluster", cluster);
     emit_times(emit, rule, listener);
     emit_retry(emit, rule);
     emit_end(emit);
@@ -241,7 +241,7 @@ static bool has_routes(const struct config_listener *listener)
     return false;
 }
 
-static void emit_matcher(struct emit *emit, const struct config_listener *listener)
+static void emit_matcher(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *listener)
 {
     emit_object(emit, "matcher");
     if (has_routes(listener)) {
@@ -255,10 +255,11 @@ static void emit_matcher(struct emit *emit, const struct config_listener *listen
         for (size_t r = 0; r < listener->route_count; r++) {
             const struct config_route *route = listener->routes[r];
             for (size_t i = 0; i < route->rule_count; i++) {
-                char name[1024];
+                char name[1024], cluster[1024];
                 bootstrap_rule_name(route, &route->rules[i], name, sizeof name);
+                bootstrap_cluster_name(bootstrap, route, &route->rules[i], cluster, sizeof cluster);
                 if (bootstrap_has_usable(&route->rules[i]))
-                    emit_route(emit, listener, &route->rules[i], slice_from_cstr(name));
+                    emit_route(emit, listener, &route->rules[i], slice_from_cstr(name), cluster);
             }
         }
         emit_end(emit);
@@ -316,7 +317,7 @@ static void emit_host(const struct bootstrap *bootstrap, struct emit *emit, cons
     emit_end(emit);
     emit_end(emit);
     emit_end(emit);
-    emit_matcher(emit, listener);
+    emit_matcher(bootstrap, emit, listener);
     emit_end(emit);
 }
 
