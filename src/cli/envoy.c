@@ -1,14 +1,11 @@
 // `weir envoy`: the Envoy configuration of the same resources, printed, or written as files that a running Envoy follows.
+#include "cli/envoy_xds.h"
 #include "cli/load.h"
 #include "host/envoy/bootstrap/bootstrap.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MODULE_NAME "libweir_envoy.so"
-#define OUTPUT_MAX_BYTES ((size_t)1 << 30)
 
 // ---- options --------------------------------------------------------------------------------------------------
 
@@ -57,52 +54,15 @@ static bool read_options(struct cli *cli, const struct arguments *arguments, str
     return true;
 }
 
-// ---- files ----------------------------------------------------------------------------------------------------
-
-static bool fail(struct cli *cli, struct slice path)
-{
-    fprintf(cli->err, "weir envoy: " SLICE_FMT ": %s\n", SLICE_ARG(path), strerror(errno));
-    return false;
-}
-
-// Beside its place first, then moved there at once: Envoy never reads half a file, and watches the folder for moves.
-static bool write_file(struct cli *cli, struct arena *arena, struct slice path, struct slice text)
-{
-    struct slice beside = arena_join(arena, (struct slice[]){path, SLICE(".new")}, 2);
-    FILE *file = beside.ptr ? fopen(beside.ptr, "wbe") : NULL;
-    if (!file)
-        return fail(cli, path);
-    bool is_written = fchmod(fileno(file), 0600) == 0 && fwrite(text.ptr, 1, text.len, file) == text.len;
-    is_written = fflush(file) == 0 && is_written && fsync(fileno(file)) == 0;
-    is_written = fclose(file) == 0 && is_written;
-    return (is_written && rename(beside.ptr, path.ptr) == 0) || fail(cli, path);
-}
-
-// Limits first, clusters before the routes that name them, routes before listeners.
-static bool write_xds(struct cli *cli, struct arena *arena, const struct bootstrap *bootstrap)
-{
-    static const char *const kinds[] = {"rtds", "cds", "rds", "lds"};
-    struct slice version = arena_printf(arena, "%lld", (long long)time(NULL));
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        struct buf text;
-        buf_init(&text, OUTPUT_MAX_BYTES);
-        struct slice parts[] = {bootstrap->xds_dir, SLICE("/"), slice_from_cstr(kinds[i]), SLICE(".json")};
-        errno = ENOMEM;
-        bool is_written = bootstrap_write_xds(bootstrap, kinds[i], version, &text) &&
-                          write_file(cli, arena, arena_join(arena, parts, 4), buf_slice(&text));
-        buf_fini(&text);
-        if (!is_written)
-            return false;
-    }
-    return true;
-}
+// ---- the command -------------------------------------------------------------------------------------------------
 
 static int write_all(struct cli *cli, struct arena *arena, const struct bootstrap *bootstrap)
 {
     struct buf text;
-    buf_init(&text, OUTPUT_MAX_BYTES);
-    bool is_good = (!bootstrap->xds_dir.len || write_xds(cli, arena, bootstrap)) && bootstrap_write(bootstrap, &text) &&
-                   fwrite(text.ptr, 1, text.len, cli->out) == text.len && fflush(cli->out) == 0;
+    buf_init(&text, ENVOY_OUTPUT_MAX_BYTES);
+    bool is_good = (!bootstrap->xds_dir.len || envoy_write_xds(cli, arena, bootstrap)) &&
+                   bootstrap_write(bootstrap, &text) && fwrite(text.ptr, 1, text.len, cli->out) == text.len &&
+                   fflush(cli->out) == 0;
     buf_fini(&text);
     return is_good ? CLI_OK : CLI_FAILED;
 }

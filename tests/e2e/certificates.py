@@ -11,9 +11,22 @@ def run(folder, command):
 def authority(folder, name):
     run(folder, f"openssl req -x509 {KEY} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name} "
                 "-addext keyUsage=critical,keyCertSign,cRLSign")
+    configure(folder, name)
+
+
+def configure(folder, name):
     (folder / f"{name}.db").write_text("")
     (folder / f"{name}.cnf").write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={name}.db\ndefault_md=sha256\n"
                                         "default_crl_days=2\n")
+
+
+def intermediate(folder, name, ca="ca"):
+    """An authority below another."""
+    (folder / f"{name}.ext").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n")
+    run(folder, f"openssl req {KEY} -keyout {name}.key -out {name}.csr -subj /CN={name} && "
+                f"openssl x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial -extfile {name}.ext "
+                f"-days 2 -out {name}.pem")
+    configure(folder, name)
 
 
 def leaf(folder, name, names, ca="ca", days=2, rsa=False, usage=None):

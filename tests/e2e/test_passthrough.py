@@ -9,7 +9,7 @@ import time
 
 import certificates as make
 import pytest
-from test_tls import ROUTES, secret
+from test_tls import ROUTES, secret, wait_for
 import vectors
 from native import Native
 
@@ -26,6 +26,14 @@ apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: Backend
 metadata: {name: %(name)s, namespace: default}
 spec: {endpoints: [%(endpoints)s]}
+"""
+LOGS = """---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: {name: logs, namespace: default}
+spec: {telemetry: {accessLog: {settings: [{format: {type: JSON, json: {sni: '%REQUESTED_SERVER_NAME%', cluster: '%UPSTREAM_CLUSTER%',
+  host: '%UPSTREAM_HOST%', in: '%BYTES_RECEIVED%', out: '%BYTES_SENT%', code: '%RESPONSE_CODE%', flags: '%RESPONSE_FLAGS%'}},
+  sinks: [{type: File, file: {path: /dev/stdout}}]}]}}}
 """
 ENDPOINT = "{ip: {address: 127.0.0.1, port: %d}}"
 
@@ -70,15 +78,16 @@ def pki(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pki")
     make.authority(folder, "ca")
     for name, host in (("one", "one.pass.example"), ("two", "*.pass.example"), ("own", "own.example")):
-        make.leaf(folder, name, f"DNS:{host}")
+        make.leaf(folder, name, f"DNS:{host},DNS:many.pass.example")
     return folder
 
 
 @pytest.fixture
-def serve(pki, tmp_path):
+def serve(pki, tmp_path, kind):
     one, two, raw, port = Upper(pki, "one"), Upper(pki, "two"), Echo(), vectors.free_port()
     dead = vectors.free_port()
     listeners = (f"[{{name: pass, protocol: TLS, port: {port}, hostname: '*.pass.example', tls: {{mode: Passthrough}}}}, "
+                 f"{{name: bare, protocol: TLS, port: {port}, hostname: '*.bare.pass.example', tls: {{mode: Passthrough}}}}, "
                  f"{{name: own, protocol: HTTPS, port: {port}, hostname: own.example, tls: {{certificateRefs: [{{name: own}}]}}}}]")
     text = ROUTES % {"backend": dead, "listeners": listeners}
     text = text.replace("parentRefs: [{name: gw}]", "parentRefs: [{name: gw, sectionName: own}]") + secret("own", pki, "own")
@@ -87,15 +96,26 @@ def serve(pki, tmp_path):
                     "endpoints": ENDPOINT % dead + ", " + ENDPOINT % two.server_address[1]}
     text += PASS % {"name": "dead", "host": "dead.pass.example", "endpoints": ENDPOINT % dead}
     text += PASS % {"name": "raw", "host": "raw.pass.example", "endpoints": ENDPOINT % raw.server_address[1]}
+    many = [("one", 1), ("two", 3), ("dead", 0)]
+    text += (PASS % {"name": "many", "host": "many.pass.example", "endpoints": ENDPOINT % dead}).split("---\napiVersion: gateway.envoyproxy")[0].replace(
+        "{group: gateway.envoyproxy.io, kind: Backend, name: many}",
+        ", ".join("{group: gateway.envoyproxy.io, kind: Backend, name: %s, weight: %d}" % pair for pair in many))
+    text = text.replace("gatewayClassName: weir", "gatewayClassName: weir\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, "
+                                                  "kind: EnvoyProxy, name: logs}}") + LOGS
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    native = Native(file)
+    native = kind(file, follows=True)
 
-    def connect(name):
+    def connect(name, verifies=True):
         context = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+        context.check_hostname = verifies
         raw = socket.create_connection(("127.0.0.1", port), timeout=20)
         return context.wrap_socket(raw, server_hostname=name)
-    connect.one, connect.native, connect.file, connect.port = one, native, file, port
+
+    def shown_for(name, verifies=True):
+        with connect(name, verifies) as connection:
+            return shown(connection)
+    connect.one, connect.two, connect.native, connect.file, connect.port, connect.shown = one, two, native, file, port, shown_for
     yield connect
     assert native.stop() == 0, "\n".join(native.errors)
     for server in (one, two, raw):
@@ -117,11 +137,13 @@ def test_by_name(serve):
                     assert connection.recv(10) == b"ABC"
 
 
-def test_nobody_there(serve):
-    with pytest.raises(ssl.SSLError, match="(?i)unrecognized name"):
+def test_nobody_there(serve, kind):
+    with pytest.raises((ssl.SSLError, ConnectionError)) as refusal:
         serve("nobody.example")
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        serve("dead.pass.example")
+    assert kind is not Native or "UNRECOGNIZED_NAME" in str(refusal.value).upper(), "Envoy just closes"
+    for name in ("dead.pass.example", "x.bare.pass.example"):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            serve(name)
 
 
 def hello(name):
@@ -164,12 +186,43 @@ def test_slow_backend_holds_the_client(serve):
         serve.one.hold.set()
 
 
-def test_reload_leaves_it_alone(serve):
+def test_log(serve):
     with serve("one.pass.example") as connection:
-        serve.file.write_text(serve.file.read_text().replace("one.pass.example", "gone.pass.example"))
-        assert serve.native.wait(lambda: any("is served" in line for line in serve.native.errors), 5)
-        time.sleep(0.1)
+        connection.sendall(b"abc")
+        assert connection.recv(10) == b"ABC"
+    line = serve.native.log_line("one.pass.example")
+    assert line["sni"] == "one.pass.example" and line["cluster"] == "tlsroute/default/one/rule/-1"
+    assert line["host"] == "127.0.0.1:%d" % serve.one.server_address[1]
+    assert line["in"] > 200 and line["out"] > 500 and line["code"] == 0 and line["flags"] == "-"
+    for name in ("dead.pass.example", "x.bare.pass.example"):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            serve(name)
+        assert serve.native.log_line(name)["flags"] != "-"
+
+
+def test_weights(serve):
+    """By weight within a rule; what has none gets none."""
+    shares = [serve.shown("many.pass.example") for _ in range(60)]
+    assert set(shares) == {"one", "two"} and 3 <= shares.count("one") <= 30, shares
+
+
+def test_backends_change_under_a_connection(serve):
+    with serve("one.pass.example") as connection:
+        one, two = ("name: one, namespace: default}\nspec: {endpoints: [%s" % (ENDPOINT % server.server_address[1])
+                    for server in (serve.one, serve.two))
+        serve.file.write_text(serve.file.read_text().replace(one, two))
+        serve.native.reload()
+        assert wait_for(lambda: serve.shown("one.pass.example", verifies=False) == "two", 5)
         connection.sendall(b"still")
         assert connection.recv(10) == b"STILL"
-        with serve("one.pass.example") as later:
-            assert shown(later) == "two", "the wildcard's route has it now"
+
+
+def test_reload_leaves_it_alone(serve, kind):
+    if kind is not Native:
+        pytest.skip("a chain of filters whose names change is another one: Envoy drains its connections")
+    with serve("one.pass.example") as connection:
+        serve.file.write_text(serve.file.read_text().replace("one.pass.example", "gone.pass.example"))
+        serve.native.reload()
+        assert wait_for(lambda: serve.shown("one.pass.example") == "two", 5), "the wildcard's route has it now"
+        connection.sendall(b"still")
+        assert connection.recv(10) == b"STILL"

@@ -3,7 +3,6 @@ taken up again. The server is Python's own, the certificates are made by the ope
 import http.server
 import json
 import re
-import signal
 import ssl
 import threading
 import urllib.error
@@ -11,6 +10,7 @@ import urllib.request
 
 import certificates as make
 import pytest
+from test_tls import wait_for
 import vectors
 from native import Native
 
@@ -86,10 +86,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
-        body = json.dumps({"id": "1", "object": "chat.completion", "model": "m", "choices": [], "pad": "x" * 100000}).encode()
+        body = json.dumps({"id": "1", "object": "chat.completion", "model": "m", "choices": [], "pad": "x" * 100000,
+                           "client": self.connection.getpeercert(True).hex() if self.server.asks else None}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
+        if self.server.asks:
+            self.send_header("connection", "close")  # the next one shows its certificate again
         self.end_headers()
         self.wfile.write(body)
 
@@ -107,6 +110,8 @@ def certificates(tmp_path_factory):
         make.leaf(folder, name, f"DNS:{host}", days=days)
     make.leaf(folder, "stranger", "DNS:backend.example", ca="strangers")
     make.leaf(folder, "spiffe", "URI:spiffe://cluster/backend,DNS:elsewhere.example")
+    make.leaf(folder, "localhost", "DNS:localhost")
+    make.leaf(folder, "renewed", "email:a@b.c", usage="clientAuth")
     make.leaf(folder, "client", "email:a@b.c", usage="clientAuth")
     make.run(folder, f"openssl req -x509 {make.KEY} -keyout self.key -out self.pem -days 2 -subj /CN=backend.example "
                      "-addext subjectAltName=DNS:backend.example")
@@ -130,7 +135,7 @@ def ask(port):
 
 
 @pytest.fixture
-def serve(certificates, tmp_path):
+def serve(certificates, tmp_path, kind):
     ended = []
 
     def start(certificate, tls=TRUSTED, version=None, more="", with_list=False, asks=False):
@@ -146,6 +151,7 @@ def serve(certificates, tmp_path):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None
+        server.asks = asks
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ca = indent((certificates / "ca.pem").read_text())
         if with_list:
@@ -153,7 +159,7 @@ def serve(certificates, tmp_path):
         port = vectors.free_port()
         file = tmp_path / f"config-{len(ended)}.yaml"  # each its own: a running one takes up what is written
         file.write_text(CONFIG % {"port": port, "backend": server.server_port, "tls": tls, "ca": ca, "more": more})
-        native = Native(file, workers=1)
+        native = kind(file, workers=1, follows=True)
         ended.append((native, server))
         return native, port, context
     yield start
@@ -179,12 +185,12 @@ def test_good_certificate(serve, version):
     ("stranger", TRUSTED, "comes from a CA that is not trusted (/CN=strangers)"),
     ("good", "{wellKnownCACertificates: System, sni: backend.example}", "comes from a CA that is not trusted"),
 ])
-def test_bad_certificate(serve, certificate, tls, reason):
+def test_bad_certificate(serve, kind, certificate, tls, reason):
     native, port, _ = serve(certificate, tls)
     status, body = ask(port)
     assert status == 502 and body["error"]["code"] == "upstream_tls_failed"
     line = native.log_line("/v1/chat/completions")
-    assert reason in line["upstream_transport_failure_reason"]
+    assert (reason if kind is Native else "CERTIFICATE_VERIFY_FAILED") in line["upstream_transport_failure_reason"]
     assert "UF" in line["response_flags"].split(",")
 
 
@@ -193,33 +199,38 @@ def test_unverified_by_wish(serve):
     assert ask(port)[0] == 200
 
 
-def refused(native, port):
-    """Why, in the access log."""
+def refused(native, port, words, of_envoy="CERTIFICATE_VERIFY_FAILED"):
+    """Whether it is, and the access log says why: in our words, or in those of Envoy's library."""
     status, body = ask(port)
     assert status == 502 and body["error"]["code"] == "upstream_tls_failed"
-    return native.log_line("/v1/chat/completions")["upstream_transport_failure_reason"]
+    reason = native.log_line("/v1/chat/completions")["upstream_transport_failure_reason"]
+    assert (words if type(native) is Native else of_envoy) in reason
+    return True
 
 
 def test_revoked_certificate(serve):
     native, port, _ = serve("revoked", with_list=True)
-    assert "the certificate of backend.example was revoked by its CA" in refused(native, port)
+    assert refused(native, port, "the certificate of backend.example was revoked by its CA", "revocation")
     assert ask(serve("good", with_list=True)[1])[0] == 200
 
 
 def test_old_version(serve):
     native, port, _ = serve("good", version=ssl.TLSVersion.TLSv1_1)
-    assert "have no TLS version in common" in refused(native, port)
+    assert refused(native, port, "have no TLS version in common", "PROTOCOL_VERSION")
 
 
-def test_plain_backend(serve, tmp_path):
+def test_plain_backend(serve, tmp_path, kind):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asks = False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     native, port, _ = serve("good")
     file = tmp_path / "config-0.yaml"
     file.write_text(re.sub(r"localhost, port: \d+", f"localhost, port: {server.server_port}", file.read_text()))
-    native.process.send_signal(signal.SIGHUP)
-    assert native.wait(lambda: any("is served" in line for line in native.errors), 5)
-    assert "does not speak TLS on this port" in refused(native, port)
+    native.reload()
+    if kind is not Native:
+        assert wait_for(lambda: (native.lines.clear(), ask(port)[0])[1] == 502, 5)
+        native.lines.clear()
+    assert refused(native, port, "does not speak TLS on this port", "WRONG_VERSION_NUMBER")
     server.shutdown()
     server.server_close()
 
@@ -233,7 +244,7 @@ def test_plain_backend(serve, tmp_path):
 def test_alternative_names(serve, names, certificate, words):
     native, port, _ = serve(certificate, "{}", more=POLICY % names)
     if words:
-        assert words in refused(native, port)
+        assert refused(native, port, words)
     else:
         assert ask(port)[0] == 200
 
@@ -246,7 +257,42 @@ def test_client_certificate(serve, certificates, version):
     status, body = ask(port)
     assert status == 502
     reason = native.log_line("/v1/chat/completions")["upstream_transport_failure_reason"]
-    assert "asks for a client certificate" in reason
+    assert "asks for a client certificate" in reason if type(native) is Native else reason != ""
+
+
+def test_renewed_client_certificate(serve, certificates):
+    """It is shown on the next connection."""
+    for end in ("pem", "key"):
+        (certificates / f"turn.{end}").write_bytes((certificates / f"client.{end}").read_bytes())
+    more = CLIENT.replace("%(folder)s/client", "%(folder)s/turn") % {"folder": certificates}
+    native, port, _ = serve("good", TRUSTED[:-1] + ", clientCertificateRef: {name: client}}", more=more, asks=True)
+    before = ask(port)[1]["client"]
+    for end in ("pem", "key"):
+        (certificates / f"turn.{end}").write_bytes((certificates / f"renewed.{end}").read_bytes())
+    native.reload()
+    renewed = ssl.PEM_cert_to_DER_cert((certificates / "renewed.pem").read_text()).hex()
+    assert before != renewed and wait_for(lambda: ask(port)[1]["client"] == renewed, 5)
+
+
+@pytest.mark.parametrize("choice, takes, refuses", [
+    ("maxVersion: '1.2', ciphers: [ECDHE-ECDSA-AES256-GCM-SHA384]", lambda c: c.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384"),
+     lambda c: c.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")),
+    ("ecdhCurves: [secp384r1]", lambda c: c.set_ecdh_curve("secp384r1"), lambda c: c.set_ecdh_curve("prime256v1")),
+], ids=["ciphers", "curves"])
+def test_chosen_algorithms(serve, choice, takes, refuses):
+    tls = TRUSTED[:-1] + f", {choice}}}"
+    _, port, context = serve("good", tls)
+    takes(context)
+    assert ask(port)[0] == 200
+    _, port, context = serve("good", tls)
+    refuses(context)
+    assert ask(port)[0] == 502
+
+
+def test_name_of_each_endpoint(serve, certificates):
+    """Without a TLS name each endpoint is asked for, and verified, by its own."""
+    _, port, _ = serve("localhost", TRUSTED.replace(", sni: backend.example", ""))
+    assert ask(port)[0] == 200
 
 
 def test_client_certificate_of_all_backends(serve, certificates):

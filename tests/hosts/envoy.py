@@ -44,14 +44,16 @@ def sanitizer_report(lines):
 class Envoy(Native):
     """The same face as Native has."""
 
-    def __init__(self, config, *options, workers=None, env=None, bootstrap=None):
+    def __init__(self, config, *options, workers=None, env=None, bootstrap=None, follows=False):
         workers = workers or os.environ.get("WEIR_WORKERS", "1")
-        self.bootstrap = pathlib.Path(config).with_suffix(".envoy.json")
-        written = subprocess.run([str(weir()), "envoy", str(config), "--address", "127.0.0.1", "--admin-port", "0", *options],
-                                 capture_output=True, env={**os.environ, **(env or {})})
-        if written.returncode != 0:
-            raise RuntimeError("weir envoy failed:\n" + written.stderr.decode())
-        self.bootstrap.write_bytes(bootstrap.encode() if bootstrap else written.stdout)
+        self.config, self.options, self.env = pathlib.Path(config), options, {**os.environ, **(env or {})}
+        self.bootstrap = self.config.with_suffix(".envoy.json")
+        if follows:  # by file-based xDS, so that reload() has an effect
+            folder = self.config.with_suffix(".xds")
+            folder.mkdir()
+            self.options += ("--xds-dir", str(folder))
+        written = self.reload()
+        self.bootstrap.write_bytes(bootstrap.encode() if bootstrap else written)
         self.process = subprocess.Popen(
             [binary(), "-c", str(self.bootstrap), "--concurrency", str(workers), "--disable-hot-restart", "--base-id",
              str(next(base_ids)), "--file-flush-interval-msec", "20", "--drain-time-s", "1"],
@@ -62,9 +64,18 @@ class Envoy(Native):
                         threading.Thread(target=self._read, args=(self.process.stderr, self.errors), daemon=True)]
         for reader in self.readers:
             reader.start()
-        if not self.wait(lambda: any("starting main dispatch loop" in line for line in self.errors), 30):
+        marks = ("starting main dispatch loop", "all dependencies initialized. starting workers")
+        if not self.wait(lambda: all(any(mark in line for line in self.errors) for mark in marks), 30):
             self.stop()
             raise RuntimeError("envoy did not start:\n" + "\n".join(self.errors[-30:]))
+
+    def reload(self):
+        """Writes the configuration anew and gives the bootstrap; Envoy follows a moment later."""
+        written = subprocess.run([str(weir()), "envoy", str(self.config), "--address", "127.0.0.1", "--admin-port", "0", *self.options],
+                                 capture_output=True, env=self.env)
+        if written.returncode != 0:
+            raise RuntimeError("weir envoy failed:\n" + written.stderr.decode())
+        return written.stdout
 
     def stop(self):
         if self.process.poll() is None:

@@ -11,7 +11,8 @@ from vectors import weir
 
 
 class Native:
-    def __init__(self, config, *options, workers=None, env=None):
+    def __init__(self, config, *options, workers=None, env=None, follows=True):
+        del follows  # it always does
         workers = workers or os.environ.get("WEIR_WORKERS", "1")
         self.process = subprocess.Popen(
             [str(weir()), "run", str(config), "--address", "127.0.0.1", "--admin-port", "0", "--workers", str(workers), *options],
@@ -43,6 +44,14 @@ class Native:
                     return condition()
                 self.news.wait(min(left, 0.1))
         return True
+
+    def reload(self):
+        """Reads the configuration again; it is served when this returns."""
+        def served():
+            return sum("is served" in line for line in self.errors)
+        before = served()
+        self.process.send_signal(signal.SIGHUP)
+        assert self.wait(lambda: served() > before, 5), "\n".join(self.errors)
 
     def log_line(self, mark, seconds=5):
         """The access-log line that has `mark` in it, as a dict, or None."""

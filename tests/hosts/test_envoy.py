@@ -1,6 +1,7 @@
 """What only a running Envoy can show: a configuration that changes under open streams, by file-based xDS."""
 import http.client
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -284,8 +285,8 @@ def test_lifting_alone_for_routes_of_others(tmp_path, mock, pinned, expected):
         assert envoy.stop() == 0
 
 
-def certificate(folder, name):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+def certificate(folder, name, curve="prime256v1"):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-nodes", "-days", "2", "-subj", f"/CN={name}",
                     "-addext", f"subjectAltName=DNS:{name}", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.crt"], check=True, capture_output=True)
     return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name, "namespace": "default"},
             "stringData": {"tls.crt": (folder / f"{name}.crt").read_text(), "tls.key": (folder / f"{name}.key").read_text()}}
@@ -318,6 +319,77 @@ def test_https_listeners_are_chosen_by_sni(tmp_path, mock):
         assert done.stdout == "404"
     finally:
         assert envoy.stop() == 0
+
+
+def over_tls(tmp_path, port, choice, curve="prime256v1", **extra):
+    """The quickstart over HTTPS, and TLS to its backend, both with this choice of algorithms."""
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": "1"})
+    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    for doc in docs:
+        if doc["kind"] == "Gateway":
+            doc["spec"]["listeners"] = [{"name": "a", "protocol": "HTTPS", "port": port, "tls": {"certificateRefs": [{"name": "a"}]}}]
+            target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": doc["metadata"]["name"]}
+        if doc["kind"] == "Backend":
+            doc["spec"].update(tls={"sni": "localhost", **choice, **extra})
+    docs += [certificate(tmp_path, "a", curve),
+             {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "ClientTrafficPolicy", "metadata": {"name": "p", "namespace": "default"},
+              "spec": {"targetRefs": [target], "tls": choice}}]
+    file = tmp_path / "weir.yaml"
+    file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs))
+    return file
+
+
+def test_names_of_algorithms_that_are_written_are_known(tmp_path):
+    """Envoy refuses a whole configuration over one that it does not know."""
+    source = (vectors.ROOT / "src/host/envoy/bootstrap/algorithms.c").read_text()
+    parts = re.split(r"static const struct (?:slice|alias) ", source)[1:4]
+    ciphers = re.findall(r'SLICE_INIT\("([^"]+)"\)', parts[0])
+    curves, signatures = (dict.fromkeys(re.findall(r'{SLICE_INIT\("([^"]+)"\),\s*SLICE_INIT\("([^"]+)"\)}', part.split(";")[0])) for part in parts[1:])
+    assert "AES256-SHA" in ciphers and ("secp521r1", "P-521") in curves and ("RSA+SHA512", "rsa_pkcs1_sha512") in signatures
+    for turn in range(3):  # OpenSSL takes nothing twice, so that other names of the same come after one another
+        choice = {"ciphers": ciphers, "ecdhCurves": nth_names(curves, turn), "signatureAlgorithms": nth_names(signatures, turn)}
+        Envoy(over_tls(tmp_path, vectors.free_port(), choice)).stop()  # it has started
+
+
+def nth_names(aliases, turn):
+    """Of each algorithm the name that stands at this place in the table, but for one that only newer releases of OpenSSL have."""
+    names = {}
+    for name, own in aliases:
+        if "MLKEM" not in own:
+            names.setdefault(own, []).append(name)
+    return [found[turn] for found in names.values() if len(found) > turn]
+
+
+@pytest.mark.parametrize("choice, curve, words", [
+    ({"ciphers": ["ECDHE-ECDSA-AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256"]}, "prime256v1", 'ciphers: Envoy.* "DHE-RSA-AES128-GCM-SHA256"'),
+    ({"ciphers": ["HIGH"]}, "prime256v1", 'ciphers: Envoy.* "HIGH"'),
+    ({"ecdhCurves": ["X448", "P-256"]}, "prime256v1", 'ecdhCurves: Envoy.* "X448"'),
+    ({"signatureAlgorithms": ["ed448", "ed25519"]}, "prime256v1", 'signatureAlgorithms: Envoy.* "ed448"'),
+    ({}, "brainpoolP256r1", "Secret default/a: Envoy takes keys of RSA"),
+])
+def test_algorithms_that_envoy_has_not_are_told(tmp_path, choice, curve, words):
+    file = over_tls(tmp_path, vectors.free_port(), choice, curve)
+    done = subprocess.run([str(vectors.weir()), "envoy", str(file)], capture_output=True, text=True)
+    assert done.returncode == 2 and not done.stdout
+    told = [line for line in done.stderr.splitlines() if ": error: " in line]
+    assert len(told) == (2 if choice else 1), told  # of the listener, and of the backend
+    assert all(re.search(words, line) for line in told), told
+
+
+def test_keys_that_nothing_names_any_more_are_removed(tmp_path):
+    file, folder = over_tls(tmp_path, vectors.free_port(), {}, clientCertificateRef={"name": "a"}), tmp_path / "xds"
+    folder.mkdir()
+    command = [str(vectors.weir()), "envoy", str(file), "--xds-dir", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    files = sorted(path.name for path in folder.iterdir())
+    assert [name[:4] for name in files] == ["cds.", "lds.", "rds-", "rtds", "sds-"]
+    assert all(path.stat().st_mode & 0o77 == 0 for path in folder.iterdir())
+    assert "PRIVATE KEY" not in (folder / "lds.json").read_text() + (folder / "cds.json").read_text()
+    (folder / "sds-mine.json").write_text("")
+    file.write_text(file.read_text().replace("name: a\n", "name: b\n"))
+    subprocess.run(command, check=True, capture_output=True)
+    after = sorted(path.name for path in folder.iterdir())
+    assert len(after) == 6 and "sds-mine.json" in after and files[-1] not in after
 
 
 def proxy_with(log):

@@ -2,22 +2,8 @@
 
 #include <stdio.h>
 
-static void check_choice(const struct config_tls_choice *choice, struct mark mark, struct findings *findings)
-{
-    if (choice->ciphers.text.len || choice->curves.text.len || choice->signature_algorithms.text.len)
-        finding_error(findings, mark, "weir envoy does not write ciphers, curves and signature algorithms");
-}
-
-static void check_server_tls(const struct config_server_tls *tls, struct findings *findings)
-{
-    check_choice(&tls->choice, tls->mark, findings);
-    if (tls->client_trust.crl_pem.len)
-        finding_error(findings, tls->mark, "weir envoy does not write revocation lists");
-    if (tls->client_name_count)
-        finding_error(findings, tls->mark, "weir envoy does not write names of clients' certificates");
-    if (tls->client_hash_count || tls->client_key_hash_count)
-        finding_error(findings, tls->mark, "weir envoy does not write hashes of clients' certificates");
-}
+#include "base/map.h"
+#include "host/envoy/bootstrap/tls.h"
 
 // Connections, and what Envoy does before the exchange sees a request, are the same for all listeners of a plain port.
 static const char *difference(const struct config_client *a, const struct config_client *b)
@@ -54,23 +40,16 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
 {
     if ((uint32_t)listener->port + bootstrap->port_offset > UINT16_MAX)
         finding_error(findings, listener->mark, "port %u plus --port-offset is over 65535", listener->port);
-    if (listener->protocol == LISTENER_PASSTHROUGH)
-        finding_error(findings, listener->mark, "weir envoy does not write TLS listeners that pass through");
     if (listener->protocol == LISTENER_HTTPS)
-        check_server_tls(&listener->tls, findings);
+        bootstrap_check_tls(&listener->tls.choice, listener->tls.certificates, listener->tls.certificate_count,
+                            findings);
     check_client(bootstrap, listener, findings);
 }
 
 static void check_backend(const struct config_backend *backend, struct findings *findings)
 {
-    const struct config_tls *tls = &backend->tls;
-    if (!tls->is_enabled)
-        return;
-    if (tls->certificate)
-        finding_error(findings, tls->mark, "weir envoy does not write client certificates towards backends");
-    if (tls->trust.crl_pem.len)
-        finding_error(findings, tls->mark, "weir envoy does not write revocation lists");
-    check_choice(&tls->choice, tls->mark, findings);
+    if (backend->tls.is_enabled)
+        bootstrap_check_tls(&backend->tls.choice, backend->tls.certificate, backend->tls.certificate != NULL, findings);
 }
 
 // What was asked for and is not written is never left out in silence (S10).
@@ -153,11 +132,12 @@ static void emit_runtime_resource(const struct bootstrap *bootstrap, struct emit
 
 // ---- xDS ------------------------------------------------------------------------------------------------------
 
-static void emit_source(const struct bootstrap *bootstrap, struct emit *emit, const char *key, const char *file)
+void bootstrap_source(const struct bootstrap *bootstrap, struct emit *emit, const char *key, const char *file)
 {
     struct buf path;
     buf_init(&path, 8192);
     buf_append(&path, bootstrap->xds_dir);
+    buf_append_byte(&path, '/');
     buf_append(&path, slice_from_cstr(file));
     emit_object(emit, key);
     emit_cstr(emit, "resource_api_version", "V3");
@@ -178,8 +158,8 @@ static void emit_dynamic(const struct bootstrap *bootstrap, struct emit *emit)
     emit_cstr(emit, "cluster", "weir");
     emit_end(emit);
     emit_object(emit, "dynamic_resources");
-    emit_source(bootstrap, emit, "lds_config", "/lds.json");
-    emit_source(bootstrap, emit, "cds_config", "/cds.json");
+    bootstrap_source(bootstrap, emit, "lds_config", "lds.json");
+    bootstrap_source(bootstrap, emit, "cds_config", "cds.json");
     emit_end(emit);
 }
 
@@ -195,7 +175,7 @@ static void emit_runtime(const struct bootstrap *bootstrap, struct emit *emit)
     if (bootstrap->xds_dir.len) {
         emit_object(emit, "rtds_layer");
         emit_cstr(emit, "name", "weir");
-        emit_source(bootstrap, emit, "rtds_config", "/rtds.json");
+        bootstrap_source(bootstrap, emit, "rtds_config", "rtds.json");
         emit_end(emit);
     } else {
         emit_connection_limits(bootstrap, emit, "static_layer");
@@ -218,24 +198,70 @@ static void emit_listeners(const struct bootstrap *bootstrap, struct emit *emit,
     bootstrap_tunnels(bootstrap, emit, with_type);
 }
 
+bool bootstrap_has_routes(const struct bootstrap *bootstrap, size_t listener)
+{
+    enum config_listener_protocol protocol = bootstrap->config->listeners[listener].protocol;
+    return protocol == LISTENER_HTTPS || (protocol == LISTENER_HTTP && bootstrap_is_first_of_port(bootstrap, listener));
+}
+
+static void begin_response(struct emit *emit, struct slice version)
+{
+    emit_object(emit, "");
+    emit_text(emit, "version_info", version);
+    emit_list(emit, "resources");
+}
+
+static bool end_response(struct emit *emit)
+{
+    emit_list_end(emit);
+    emit_end(emit);
+    return buf_append_byte(emit->buf, '\n') && !emit->buf->has_failed;
+}
+
+static void name_file(const char *kind, struct slice resource, char text[BOOTSTRAP_FILE_MAX])
+{
+    snprintf(text, BOOTSTRAP_FILE_MAX, "%s-%016llx.json", kind, (unsigned long long)hash_bytes(resource, 0));
+}
+
+void bootstrap_secret_file(const struct config_certificate *certificate, char text[BOOTSTRAP_FILE_MAX])
+{
+    name_file("sds", certificate->secret, text);
+}
+
+void bootstrap_routes_file(const struct config_listener *listener, char text[BOOTSTRAP_FILE_MAX])
+{
+    char name[1024];
+    bootstrap_route_name(listener, name, sizeof name);
+    name_file("rds", slice_from_cstr(name), text);
+}
+
+bool bootstrap_write_secret(const struct config_certificate *certificate, struct slice version, struct buf *buf)
+{
+    struct emit emit = {.buf = buf};
+    begin_response(&emit, version);
+    bootstrap_secret(&emit, certificate);
+    return end_response(&emit);
+}
+
+bool bootstrap_write_routes(const struct bootstrap *bootstrap, size_t listener, struct slice version, struct buf *buf)
+{
+    struct emit emit = {.buf = buf};
+    begin_response(&emit, version);
+    bootstrap_routes(bootstrap, &emit, listener, true);
+    return end_response(&emit);
+}
+
 bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf)
 {
     struct emit emit = {.buf = buf};
-    emit_object(&emit, "");
-    emit_text(&emit, "version_info", version);
-    emit_list(&emit, "resources");
+    begin_response(&emit, version);
     if (kind[0] == 'l')
         emit_listeners(bootstrap, &emit, true);
-    else if (kind[0] == 'c')
-        bootstrap_clusters(bootstrap, &emit, true);
-    else if (slice_eq(slice_from_cstr(kind), SLICE("rtds")))
+    else if (kind[0] == 'r')
         emit_runtime_resource(bootstrap, &emit);
-    for (size_t i = 0; slice_eq(slice_from_cstr(kind), SLICE("rds")) && i < bootstrap->config->listener_count; i++)
-        if (bootstrap_is_first_of_port(bootstrap, i) || bootstrap->config->listeners[i].protocol != LISTENER_HTTP)
-            bootstrap_routes(bootstrap, &emit, i, true);
-    emit_list_end(&emit);
-    emit_end(&emit);
-    return buf_append_byte(buf, '\n') && !buf->has_failed;
+    else
+        bootstrap_clusters(bootstrap, &emit, true);
+    return end_response(&emit);
 }
 
 // ---- the whole ------------------------------------------------------------------------------------------------

@@ -27,8 +27,19 @@ struct bootstrap {
 void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings);
 // The whole bootstrap. False when the buffer refused.
 bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf);
-// One file of xDS: "lds", "cds", "rds" or "rtds"; `version` is any text that changes with the content.
+// One file of xDS: "rtds", "lds" or "cds"; `version` is any text that changes with the content.
 bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf);
+
+// Envoy takes one secret and one route configuration a file. Their names are "sds-" and "rds-", a hash of what they are
+// called (Kubernetes' names together may be longer than a file's), and ".json".
+#define BOOTSTRAP_FILE_MAX 32
+void bootstrap_secret_file(const struct config_certificate *certificate, char text[BOOTSTRAP_FILE_MAX]);
+bool bootstrap_write_secret(const struct config_certificate *certificate, struct slice version, struct buf *buf);
+// Whether the listener has a route configuration: plain ones of a port share that of the first, and connections that are
+// passed on have none.
+bool bootstrap_has_routes(const struct bootstrap *bootstrap, size_t listener);
+void bootstrap_routes_file(const struct config_listener *listener, char text[BOOTSTRAP_FILE_MAX]);
+bool bootstrap_write_routes(const struct bootstrap *bootstrap, size_t listener, struct slice version, struct buf *buf);
 
 // ---- parts ----------------------------------------------------------------------------------------------------
 
@@ -44,6 +55,8 @@ void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bo
 void bootstrap_access_logs(const struct bootstrap *bootstrap, struct emit *emit, size_t listener);
 // Whether the module makes that listener's lines (settings "log": "weir").
 bool bootstrap_logs_by_module(const struct bootstrap *bootstrap, size_t listener);
+// The member `key`, a source of xDS: that file of the folder.
+void bootstrap_source(const struct bootstrap *bootstrap, struct emit *emit, const char *key, const char *file);
 // The members that load the module: "dynamic_module_config".
 void bootstrap_module(const struct bootstrap *bootstrap, struct emit *emit);
 void bootstrap_rule_name(const struct config_route *route, const struct config_rule *rule, char *text, size_t cap);

@@ -1,10 +1,11 @@
 // Clusters: one a rule; a locality for each backendRef, with its priority and weight, and metadata that names it.
 #include "host/envoy/bootstrap/bootstrap.h"
+#include "host/envoy/bootstrap/passthrough.h"
+#include "host/envoy/bootstrap/tls.h"
 
 #include <stdio.h>
 
 #define MODULE_FILTER "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
-#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 
 // ---- endpoints ------------------------------------------------------------------------------------------------
 
@@ -22,9 +23,12 @@ static uint32_t rank_of(const struct config_rule *rule, uint32_t priority)
     return rank;
 }
 
-static void backend_name(const struct config_backend *backend, char *text, size_t cap)
+// What a socket towards an endpoint is called: a backend without a TLS name of its own has one for each host.
+static void socket_name(const struct config_backend *backend, struct slice host, char *text, size_t cap)
 {
-    snprintf(text, cap, SLICE_FMT "/" SLICE_FMT, SLICE_ARG(backend->namespace_), SLICE_ARG(backend->name));
+    bool has_name = backend->tls.sni.len > 0;
+    snprintf(text, cap, SLICE_FMT "/" SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(backend->namespace_),
+             SLICE_ARG(backend->name), has_name ? "" : "/", SLICE_ARG(has_name ? SLICE("") : host));
 }
 
 // Without one Envoy's checks would ask for the cluster's name.
@@ -71,7 +75,7 @@ static void emit_endpoint(struct emit *emit, const struct config_rule *rule, con
     emit_end(emit);
     if (ref->backend->tls.is_enabled) {
         char name[1024];
-        backend_name(ref->backend, name, sizeof name);
+        socket_name(ref->backend, endpoint->host, name, sizeof name);
         emit_object(emit, "envoy.transport_socket_match");
         emit_cstr(emit, "weir_tls", name);
         emit_end(emit);
@@ -81,7 +85,8 @@ static void emit_endpoint(struct emit *emit, const struct config_rule *rule, con
     emit_end(emit);
 }
 
-static void emit_locality(struct emit *emit, const struct config_rule *rule, const struct config_backend_ref *ref)
+static void emit_locality(struct emit *emit, const struct config_rule *rule, const struct config_backend_ref *ref,
+                          bool has_priorities)
 {
     char name[32];
     snprintf(name, sizeof name, "ref-%zu", ref->index);
@@ -89,7 +94,7 @@ static void emit_locality(struct emit *emit, const struct config_rule *rule, con
     emit_object(emit, "locality");
     emit_cstr(emit, "region", name);
     emit_end(emit);
-    emit_u64(emit, "priority", rank_of(rule, ref->priority));
+    emit_u64(emit, "priority", has_priorities ? rank_of(rule, ref->priority) : 0);
     emit_u64(emit, "load_balancing_weight", ref->weight);
     emit_list(emit, "lb_endpoints");
     for (size_t i = 0; i < ref->backend->endpoint_count; i++)
@@ -98,14 +103,15 @@ static void emit_locality(struct emit *emit, const struct config_rule *rule, con
     emit_end(emit);
 }
 
-static void emit_assignment(struct emit *emit, const struct config_rule *rule, const char *name)
+// Connections that are passed on know weights alone.
+static void emit_assignment(struct emit *emit, const struct config_rule *rule, const char *name, bool has_priorities)
 {
     emit_object(emit, "load_assignment");
     emit_cstr(emit, "cluster_name", name);
     emit_list(emit, "endpoints");
     for (size_t i = 0; i < rule->ref_count; i++)
         if (bootstrap_is_usable(&rule->refs[i]))
-            emit_locality(emit, rule, &rule->refs[i]);
+            emit_locality(emit, rule, &rule->refs[i], has_priorities);
     emit_list_end(emit);
     emit_end(emit);
 }
@@ -266,74 +272,35 @@ static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, 
     emit_end(emit);
 }
 
-static void emit_alt_name(struct emit *emit, enum config_alt_name_type type, struct slice name)
+static void emit_socket(const struct bootstrap *bootstrap, struct emit *emit, const struct config_backend *backend,
+                        struct slice host)
 {
-    emit_object(emit, "");
-    emit_cstr(emit, "san_type", type == ALT_NAME_URI ? "URI" : "DNS");
-    emit_object(emit, "matcher");
-    emit_text(emit, "exact", name);
-    emit_end(emit);
-    emit_end(emit);
-}
-
-static void emit_validation(struct emit *emit, const struct config_tls *tls, struct slice name)
-{
-    if (tls->is_unverified)
-        return;
-    emit_object(emit, "validation_context");
-    emit_object(emit, "trusted_ca");
-    if (tls->trust.ca_pem.len)
-        emit_text(emit, "inline_string", tls->trust.ca_pem);
-    else
-        emit_cstr(emit, "filename", SYSTEM_CA);
-    emit_end(emit);
-    emit_list(emit, "match_typed_subject_alt_names");
-    if (!tls->name_count)
-        emit_alt_name(emit, ALT_NAME_DNS, name);
-    for (size_t i = 0; i < tls->name_count; i++)
-        emit_alt_name(emit, tls->names[i].type, tls->names[i].name);
-    emit_list_end(emit);
-    emit_end(emit);
-}
-
-// Where nothing is said, a cluster that lets ALPN choose fills it in itself.
-static void emit_alpn(struct emit *emit, const struct config_tls_choice *choice)
-{
-    if (!choice->offers_h2 && !choice->offers_http_1)
-        return;
-    emit_list(emit, "alpn_protocols");
-    if (choice->offers_h2)
-        emit_cstr(emit, "", "h2");
-    if (choice->offers_http_1)
-        emit_cstr(emit, "", "http/1.1");
-    emit_list_end(emit);
-}
-
-static void emit_tls(struct emit *emit, const struct config_backend *backend)
-{
-    const struct config_tls *tls = &backend->tls;
-    struct slice sni = tls->sni.len ? tls->sni : backend->endpoints[0].host;
     char name[1024];
-    backend_name(backend, name, sizeof name);
+    socket_name(backend, host, name, sizeof name);
     emit_object(emit, "");
     emit_cstr(emit, "name", name);
     emit_object(emit, "match");
     emit_cstr(emit, "weir_tls", name);
     emit_end(emit);
-    emit_typed(emit, "transport_socket", "envoy.transport_sockets.tls",
-               "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
-    emit_text(emit, "sni", sni);
-    emit_object(emit, "common_tls_context");
-    emit_object(emit, "tls_params");
-    emit_cstr(emit, "tls_minimum_protocol_version", tls->choice.min_version == 0x0304 ? "TLSv1_3" : "TLSv1_2");
-    emit_cstr(emit, "tls_maximum_protocol_version", tls->choice.max_version == 0x0303 ? "TLSv1_2" : "TLSv1_3");
+    bootstrap_backend_tls(bootstrap, emit, &backend->tls, host);
     emit_end(emit);
-    emit_validation(emit, tls, tls->verify_name.len ? tls->verify_name : sni);
-    emit_alpn(emit, &tls->choice);
-    emit_end(emit);
-    emit_end(emit);
-    emit_end(emit);
-    emit_end(emit);
+}
+
+static bool is_first_of_host(const struct config_backend *backend, size_t endpoint)
+{
+    for (size_t i = 0; i < endpoint; i++)
+        if (slice_eq(backend->endpoints[i].host, backend->endpoints[endpoint].host))
+            return false;
+    return true;
+}
+
+static void emit_backend_sockets(const struct bootstrap *bootstrap, struct emit *emit,
+                                 const struct config_backend *backend)
+{
+    size_t count = backend->tls.sni.len ? 1 : backend->endpoint_count;
+    for (size_t i = 0; i < count; i++)
+        if (is_first_of_host(backend, i))
+            emit_socket(bootstrap, emit, backend, backend->endpoints[i].host);
 }
 
 static bool is_first_of_backend(const struct config_rule *rule, size_t ref)
@@ -353,7 +320,7 @@ static void emit_unused_socket(struct emit *emit)
     emit_end(emit);
 }
 
-static void emit_sockets(struct emit *emit, const struct config_rule *rule)
+static void emit_sockets(const struct bootstrap *bootstrap, struct emit *emit, const struct config_rule *rule)
 {
     bool has_tls = false, is_tls = true;
     for (size_t i = 0; i < rule->ref_count; i++)
@@ -369,7 +336,7 @@ static void emit_sockets(struct emit *emit, const struct config_rule *rule)
     for (size_t i = 0; i < rule->ref_count; i++)
         if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled &&
             is_first_of_backend(rule, i))
-            emit_tls(emit, rule->refs[i].backend);
+            emit_backend_sockets(bootstrap, emit, rule->refs[i].backend);
     emit_list_end(emit);
 }
 
@@ -401,24 +368,30 @@ static void emit_lookup(struct emit *emit, const struct config_lookup *lookup)
 }
 
 // The copies of a route stand side by side (resolve_route.c).
-void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
-                            const struct config_rule *rule, char *text, size_t cap)
+static void add_copy(const struct bootstrap *bootstrap, const struct config_route *route, char *text, size_t cap)
 {
     size_t copy = 0;
-    while (route - copy > bootstrap->config->routes && slice_eq(route[-(ptrdiff_t)copy - 1].name, route->name) &&
+    while (route - copy > bootstrap->config->routes && route[-(ptrdiff_t)copy - 1].kind == route->kind &&
+           slice_eq(route[-(ptrdiff_t)copy - 1].name, route->name) &&
            slice_eq(route[-(ptrdiff_t)copy - 1].namespace_, route->namespace_))
         copy++;
-    bootstrap_rule_name(route, rule, text, cap);
     size_t len = strlen(text);
     if (copy)
         snprintf(text + len, cap - len, "/copy/%zu", copy);
 }
 
-static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
-                         const struct config_rule *rule, bool with_type)
+void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
+                            const struct config_rule *rule, char *text, size_t cap)
 {
-    char name[1024];
-    bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
+    if (route->kind == ROUTE_TLS)
+        passthrough_name(route, text, cap);
+    else
+        bootstrap_rule_name(route, rule, text, cap);
+    add_copy(bootstrap, route, text, cap);
+}
+
+static void begin_cluster(struct emit *emit, const struct config_rule *rule, const char *name, bool with_type)
+{
     if (with_type)
         emit_any(emit, "", "envoy.config.cluster.v3.Cluster");
     else
@@ -428,12 +401,48 @@ static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, c
     if (has_names(rule))
         emit_lookup(emit, &rule->traffic.lookup);
     emit_ms(emit, "connect_timeout", rule->traffic.connect_timeout_ms);
+}
+
+static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
+                         const struct config_rule *rule, bool with_type)
+{
+    char name[1024];
+    bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
+    begin_cluster(emit, rule, name, with_type);
     emit_balancing(emit, &rule->traffic);
     emit_outliers(emit, &rule->traffic.passive);
     emit_checks(emit, &rule->traffic.active);
     emit_protocol(bootstrap, emit, rule);
-    emit_sockets(emit, rule);
-    emit_assignment(emit, rule, name);
+    emit_sockets(bootstrap, emit, rule);
+    emit_assignment(emit, rule, name, true);
+    emit_end(emit);
+}
+
+// Of a TLSRoute: as many connections as there are (Envoy alone stops at 1024).
+static void emit_tcp_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
+                             bool with_type)
+{
+    static const char *const limits[] = {"max_connections", "max_pending_requests", "max_requests"};
+    const struct config_rule *rule = &route->rules[0];
+    char name[1024], shown[1024];
+    bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
+    passthrough_name(route, shown, sizeof shown);
+    begin_cluster(emit, rule, name, with_type);
+    emit_cstr(emit, "alt_stat_name", shown); // %UPSTREAM_CLUSTER%
+    emit_cstr(emit, "lb_policy", "ROUND_ROBIN");
+    emit_object(emit, "common_lb_config");
+    emit_object(emit, "locality_weighted_lb_config");
+    emit_end(emit);
+    emit_end(emit);
+    emit_object(emit, "circuit_breakers");
+    emit_list(emit, "thresholds");
+    emit_object(emit, "");
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        emit_u64(emit, limits[i], UINT32_MAX);
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_end(emit);
+    emit_assignment(emit, rule, name, false);
     emit_end(emit);
 }
 
@@ -442,8 +451,14 @@ void bootstrap_clusters(const struct bootstrap *bootstrap, struct emit *emit, bo
     bootstrap_proxy_clusters(bootstrap, emit, with_type);
     for (size_t r = 0; r < bootstrap->config->route_count; r++) {
         const struct config_route *route = &bootstrap->config->routes[r];
-        for (size_t i = 0; route->kind != ROUTE_TLS && i < route->rule_count; i++)
-            if (bootstrap_has_usable(&route->rules[i]))
+        for (size_t i = 0; i < route->rule_count; i++) {
+            if (!bootstrap_has_usable(&route->rules[i]))
+                continue;
+            if (route->kind == ROUTE_TLS)
+                emit_tcp_cluster(bootstrap, emit, route, with_type);
+            else
                 emit_cluster(bootstrap, emit, route, &route->rules[i], with_type);
+        }
     }
+    passthrough_nobody(bootstrap, emit, with_type);
 }

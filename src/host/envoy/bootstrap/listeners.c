@@ -1,5 +1,7 @@
 // Listeners: a connection manager for each port with limits as the native host has them, the module, the router.
 #include "host/envoy/bootstrap/bootstrap.h"
+#include "host/envoy/bootstrap/passthrough.h"
+#include "host/envoy/bootstrap/tls.h"
 
 #include <stdio.h>
 
@@ -144,20 +146,9 @@ static void emit_route_source(const struct bootstrap *bootstrap, struct emit *em
     bootstrap_route_name(&bootstrap->config->listeners[listener], name, sizeof name);
     emit_object(emit, "rds");
     emit_cstr(emit, "route_config_name", name);
-    emit_object(emit, "config_source");
-    emit_cstr(emit, "resource_api_version", "V3");
-    emit_object(emit, "path_config_source");
-    struct buf path;
-    buf_init(&path, 8192);
-    buf_append(&path, bootstrap->xds_dir);
-    buf_append(&path, SLICE("/rds.json"));
-    emit_text(emit, "path", buf_slice(&path));
-    buf_fini(&path);
-    emit_object(emit, "watched_directory");
-    emit_text(emit, "path", bootstrap->xds_dir);
-    emit_end(emit);
-    emit_end(emit);
-    emit_end(emit);
+    char file[BOOTSTRAP_FILE_MAX];
+    bootstrap_routes_file(&bootstrap->config->listeners[listener], file);
+    bootstrap_source(bootstrap, emit, "config_source", file);
     emit_end(emit);
 }
 
@@ -174,55 +165,6 @@ static void emit_manager(const struct bootstrap *bootstrap, struct emit *emit, s
     emit_route_source(bootstrap, emit, listener);
     emit_filters(bootstrap, emit, listener);
     bootstrap_access_logs(bootstrap, emit, listener);
-    emit_end(emit);
-    emit_end(emit);
-}
-
-// ---- TLS of clients -------------------------------------------------------------------------------------------
-
-static void emit_inline(struct emit *emit, const char *key, struct slice text)
-{
-    emit_object(emit, key);
-    emit_text(emit, "inline_string", text);
-    emit_end(emit);
-}
-
-static void emit_protocols(struct emit *emit, const struct config_tls_choice *choice)
-{
-    emit_object(emit, "tls_params");
-    emit_cstr(emit, "tls_minimum_protocol_version", choice->min_version == 0x0304 ? "TLSv1_3" : "TLSv1_2");
-    emit_cstr(emit, "tls_maximum_protocol_version", choice->max_version == 0x0303 ? "TLSv1_2" : "TLSv1_3");
-    emit_end(emit);
-    emit_list(emit, "alpn_protocols");
-    if (!choice->has_alpn || choice->offers_h2)
-        emit_cstr(emit, "", "h2");
-    if (!choice->has_alpn || choice->offers_http_1)
-        emit_cstr(emit, "", "http/1.1");
-    emit_list_end(emit);
-}
-
-static void emit_tls(struct emit *emit, const struct config_server_tls *tls)
-{
-    emit_typed(emit, "transport_socket", "envoy.transport_sockets.tls",
-               "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext");
-    if (tls->asks_client)
-        emit_bool(emit, "require_client_certificate", !tls->is_client_optional);
-    emit_object(emit, "common_tls_context");
-    emit_protocols(emit, &tls->choice);
-    emit_list(emit, "tls_certificates");
-    for (size_t i = 0; i < tls->certificate_count; i++) {
-        emit_object(emit, "");
-        emit_inline(emit, "certificate_chain", tls->certificates[i].chain_pem);
-        emit_inline(emit, "private_key", secret_reveal(tls->certificates[i].key_pem));
-        emit_end(emit);
-    }
-    emit_list_end(emit);
-    if (tls->asks_client) {
-        emit_object(emit, "validation_context");
-        emit_inline(emit, "trusted_ca", tls->client_trust.ca_pem);
-        emit_end(emit);
-    }
-    emit_end(emit);
     emit_end(emit);
     emit_end(emit);
 }
@@ -245,21 +187,26 @@ static void emit_chain(const struct bootstrap *bootstrap, struct emit *emit, siz
     emit_manager(bootstrap, emit, listener);
     emit_list_end(emit);
     if (is_tls) {
-        emit_tls(emit, &config->tls);
+        bootstrap_server_tls(bootstrap, emit, &config->tls);
         if (config->client.tls_handshake_ms > 0)
             emit_ms(emit, "transport_socket_connect_timeout", config->client.tls_handshake_ms);
     }
     emit_end(emit);
 }
 
-// Over TLS every Gateway listener of the port is a filter chain of its own, chosen by SNI.
+// Over TLS every Gateway listener of the port has filter chains of its own, chosen by SNI.
 static void emit_chains(const struct bootstrap *bootstrap, struct emit *emit, size_t first)
 {
     const struct config_listener *listeners = bootstrap->config->listeners;
     emit_list(emit, "filter_chains");
-    for (size_t i = first; i < bootstrap->config->listener_count; i++)
-        if (i == first || (listeners[first].protocol == LISTENER_HTTPS && listeners[i].port == listeners[first].port))
+    for (size_t i = first; i < bootstrap->config->listener_count; i++) {
+        if (listeners[i].port != listeners[first].port || (i != first && listeners[i].protocol == LISTENER_HTTP))
+            continue;
+        if (listeners[i].protocol == LISTENER_PASSTHROUGH)
+            passthrough_chains(bootstrap, emit, i);
+        else
             emit_chain(bootstrap, emit, i);
+    }
     emit_list_end(emit);
 }
 

@@ -251,6 +251,8 @@ bool bootstrap_logs_by_module(const struct bootstrap *bootstrap, size_t listener
 {
     size_t count;
     const struct config_log *logs = logs_of(&bootstrap->config->listeners[listener], &count);
+    if (bootstrap->config->listeners[listener].protocol == LISTENER_PASSTHROUGH)
+        return false;
     for (size_t i = 0; i < count; i++)
         if (!is_by_module(&logs[i]))
             return false;
