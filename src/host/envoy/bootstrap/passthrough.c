@@ -143,10 +143,11 @@ void passthrough_chains(const struct bootstrap *bootstrap, struct emit *emit, si
     const struct config_listener *config = &bootstrap->config->listeners[listener];
     for (size_t r = 0; r < config->route_count; r++) {
         const struct config_route *route = config->routes[r];
-        struct slice names[PASSTHROUGH_NAMES_MAX];
+        struct slice names[PASSTHROUGH_NAMES_MAX], name;
         size_t count = 0, given = route->hostname_count ? route->hostname_count : 1;
         for (size_t i = 0; i < given && i < PASSTHROUGH_NAMES_MAX; i++)
-            count += name_at(bootstrap->config, config, route, i, &names[count]);
+            if (name_at(bootstrap->config, config, route, i, &name))
+                names[count++] = name;
         emit_chain(bootstrap, emit, listener, route, names, count);
     }
     // A name of this listener that none of its routes has must not fall to another listener's wildcard.
