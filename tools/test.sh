@@ -51,6 +51,8 @@ for part in "$@"; do
         pytest tests/e2e/test_edge.py tests/e2e/test_proxy_protocol.py tests/e2e/test_forward_proxy.py --host envoy
         step "TLS of both sides, and passed on, through Envoy"
         pytest tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py tests/e2e/test_passthrough.py --host envoy
+        step "through Envoy: hostile requests, streams"
+        pytest tests/e2e/hostile/test_requests_in_envoy.py tests/e2e/test_streams.py --host envoy
         step "Envoy with the module under the address and undefined-behaviour sanitizers, two workers"
         tools/build.sh asan
         WEIR=build/asan/weir WEIR_WORKERS=2 pytest tests/hosts --host envoy

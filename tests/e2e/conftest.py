@@ -23,10 +23,23 @@ def pytest_addoption(parser):
     parser.addoption("--host", choices=["native", "envoy"], default="native", help="what stands behind the clients")
 
 
+KINDS = {"native": Native, "envoy": Envoy}
+chosen = []
+
+
+def pytest_configure(config):
+    chosen[:] = [KINDS[config.getoption("--host")]]
+
+
+def host_kind():
+    """Native or Envoy: what --host says, for helpers that are no fixtures."""
+    return chosen[0]
+
+
 @pytest.fixture(scope="session")
-def kind(request):
+def kind():
     """Of the host: Native or Envoy."""
-    return {"native": Native, "envoy": Envoy}[request.config.getoption("--host")]
+    return host_kind()
 
 
 @pytest.fixture

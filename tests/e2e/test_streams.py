@@ -10,7 +10,7 @@ import time
 import pytest
 
 import client as raw
-from conftest import EXAMPLES, is_sanitized, rss_kib
+from conftest import EXAMPLES, host_kind, is_sanitized, rss_kib
 from native import Native
 import vectors
 
@@ -76,7 +76,7 @@ def behind(tmp_path, backend, policy="", rule=None, workers=1, tls=None):
             doc["spec"]["listeners"][0].update(protocol="HTTPS", tls={"certificateRefs": [{"name": tls}]})
     file = tmp_path / "config.yaml"
     file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs) + policy)
-    return Native(file, workers=workers), port
+    return host_kind()(file, workers=workers), port
 
 
 def connect(port, body=STREAM, receive_buffer=None):
@@ -148,7 +148,8 @@ def test_a_slow_reader_of_100_mb_leaves_memory_flat(tmp_path):
                 break
         worst = max(worst, rss_kib(native.process.pid))
         assert received > total
-        room = 4096 if not is_sanitized() else 1 << 17  # sanitizers keep what is freed for a while
+        # Sanitizers keep what is freed for a while; Envoy gathers up to a megabyte in several places.
+        room = 1 << 17 if is_sanitized() else 4096 if host_kind() is Native else 12288
         assert worst - before < room, f"it grew by {worst - before} KiB"
         sock.close()
     finally:
@@ -231,11 +232,11 @@ def drain(tmp_path, workers):
     assert not accepts, "a new connection was accepted while draining"
 
 
-def test_sigterm_loses_no_stream_that_ends_in_time(tmp_path):
+def test_sigterm_loses_no_stream_that_ends_in_time(native_only, tmp_path):
     drain(tmp_path, 1)
 
 
-def test_sigterm_loses_no_stream_with_two_workers(tmp_path):
+def test_sigterm_loses_no_stream_with_two_workers(native_only, tmp_path):
     drain(tmp_path, 2)
 
 

@@ -1,5 +1,6 @@
 """What only a running Envoy can show: a configuration that changes under open streams, by file-based xDS."""
 import http.client
+import http.server
 import json
 import re
 import socket
@@ -495,3 +496,93 @@ def test_what_is_written_for_protocols_of_backends_is_taken(tmp_path, spec):
     file = tmp_path / "config.yaml"
     file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs))
     Envoy(file).stop()  # it has started
+
+
+class Guard:
+    """An ext_authz server over HTTP: refuses the model "secret" without a word, "worded" with one, and notes what it is asked."""
+
+    def __init__(self):
+        guard = self
+        self.seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                guard.seen.append(dict(self.headers))
+                model = self.headers.get("x-ai-eg-model")
+                word = b"the guard says no" if model == "worded" else b""
+                self.send_response(403 if model in ("secret", "worded") else 401 if model is None else 200)
+                self.send_header("www-authenticate", "Bearer realm=guard")
+                self.send_header("content-length", str(len(word)))
+                self.end_headers()
+                self.wfile.write(word)
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def guarded(bootstrap, guard, place):
+    """The bootstrap with ext_authz behind the module (1) or in front of it (0)."""
+    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"].insert(place, {"name": "envoy.filters.http.ext_authz", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "http_service": {"server_uri": {"uri": "http://guard", "cluster": "guard", "timeout": "5s"},
+                         "authorization_response": {"allowed_client_headers": {"patterns": [{"exact": "www-authenticate"}]}},
+                         "path_prefix": "/check"},
+        "allowed_headers": {"patterns": [{"prefix": "x-"}]}}})
+    bootstrap["static_resources"]["clusters"].append({"name": "guard", "type": "STATIC", "load_assignment": {"cluster_name": "guard", "endpoints": [
+        {"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": guard.port}}}}]}]}})
+    return bootstrap
+
+
+@pytest.mark.parametrize("forward", ["weir", "headers"])
+def test_a_guard_behind_the_module(tmp_path, mock, forward):
+    """It sees what was lifted; its own words pass, and where it has none the client gets the endpoint's."""
+    port, guard = vectors.free_port(), Guard()
+    file = tmp_path / "weir.yaml"
+    file.write_text(with_log(port, mock.port, JSON_LOG).replace("value: demo", "value: secret"))
+    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0", "--publish", "all"],
+                             capture_output=True, check=True)
+    bootstrap = json.loads(written.stdout)
+    if forward == "headers":
+        bootstrap = by_headers(bootstrap, {"forward": "headers", "config": file.read_text()})
+    envoy = Envoy(file, bootstrap=json.dumps(guarded(bootstrap, guard, 1)))
+    try:
+        status, body, response = post(port, {"model": "secret", "messages": []}, {"x-ai-eg-model": "other"})
+        assert status == 403 and response.headers["www-authenticate"] == "Bearer realm=guard"
+        if forward == "weir":
+            assert json.loads(body)["error"]["code"] == "forbidden" and response.headers["x-request-id"]
+        status, body, response = post(port, {"model": "worded", "messages": []})
+        assert (status, body) == (403, b"the guard says no") and response.headers["www-authenticate"] == "Bearer realm=guard"
+        assert post(port, {"model": "other", "messages": []})[0] == (200 if forward == "weir" else 203)
+        assert [seen.get("x-ai-eg-model", seen.get("X-Ai-Eg-Model")) for seen in guard.seen] == ["secret", "worded", "other"]
+        if forward == "weir":
+            assert envoy.wait(lambda: len(envoy.lines) == 3, 10), envoy.lines
+            lines = [json.loads(line) for line in envoy.lines]
+            assert [(line["code"], line["flags"], line["details"]) for line in lines[:2]] == [(403, "UAEX", "ext_authz_denied")] * 2
+    finally:
+        assert envoy.stop() == 0
+
+
+@pytest.mark.parametrize("forward", ["weir", "headers"])
+def test_a_guard_in_front_of_the_module(tmp_path, mock, forward):
+    """It sees what the client sent, and what it answers is not the module's to change."""
+    port, guard = vectors.free_port(), Guard()
+    file = tmp_path / "weir.yaml"
+    file.write_text(with_log(port, mock.port, JSON_LOG))
+    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
+    bootstrap = json.loads(written.stdout)
+    if forward == "headers":
+        bootstrap = by_headers(bootstrap, {"forward": "headers", "config": file.read_text()})
+    envoy = Envoy(file, bootstrap=json.dumps(guarded(bootstrap, guard, 0)))
+    try:
+        status, body, response = post(port, {"model": "demo", "messages": []})
+        assert (status, body) == (401, b"") and "x-request-id" not in response.headers
+        assert post(port, {"model": "demo", "messages": []}, {"x-ai-eg-model": "worded"})[1] == b"the guard says no"
+        assert post(port, {"model": "demo", "messages": []}, {"x-ai-eg-model": "believed by nobody else"})[0] == (200 if forward == "weir" else 201)
+    finally:
+        assert envoy.stop() == 0

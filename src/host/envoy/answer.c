@@ -2,14 +2,35 @@
 #include "host/envoy/stream_parts.h"
 
 #include "host/envoy/failure.h"
+#include "host/envoy/refusal.h"
+
+static void append(const struct stream *stream, struct slice piece)
+{
+    if (piece.len)
+        ENVOY_CALL(http_append_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, bytes_of(piece));
+}
+
+static void drain(const struct stream *stream)
+{
+    size_t size = ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
+    if (size)
+        ENVOY_CALL(http_drain_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, size);
+}
+
+// Gives an answer that came without a body one, in the hook of its head.
+static void add_body(struct stream *stream, struct slice body)
+{
+    ENVOY_CALL(http_append_body)(stream->filter, ENVOY_BUFFERED_RESPONSE_BODY, bytes_of(body));
+    stream->sent_bytes += body.len;
+}
 
 // The upstream is gone in the middle of its answer, and Envoy resets the stream when this hook returns: what the exchange
 // has to say goes out before, past our own response hooks.
 static void end_cut_answer(struct stream *stream)
 {
     // A connection that ends inside a chunked body is a protocol error to Envoy.
-    enum error_code error =
-        stream->local_error == ERROR_UPSTREAM_MALFORMED ? ERROR_UPSTREAM_RESET : stream->local_error;
+    bool is_known = stream->local_error != ERROR_UPSTREAM_MALFORMED && stream->local_error != ERROR_NONE;
+    enum error_code error = is_known ? stream->local_error : ERROR_UPSTREAM_RESET;
     struct attempt_verdict verdict = attempt_failed(exchange_attempt(stream->exchange), error, SLICE(""), now_us());
     stream->is_cut = true;
     for (size_t i = 0; i < verdict.piece_count; i++) {
@@ -18,12 +39,12 @@ static void end_cut_answer(struct stream *stream)
     }
 }
 
-void stream_local_reply(struct stream *stream, struct slice details)
+void stream_local_reply(struct stream *stream, uint32_t status, struct slice details)
 {
     if (stream->is_replying || stream->is_cut)
         return;
     stream->has_local_reply = true;
-    stream->local_error = failure_of(details);
+    stream->local_error = failure_of(details, status);
     if (stream->is_answer_begun && !stream->is_answer_over)
         end_cut_answer(stream);
 }
@@ -49,6 +70,77 @@ static void answer_failure(struct stream *stream, struct arena *scratch, bool is
     become_reply(stream, scratch, is_end);
 }
 
+// ---- answers of guards, and of Envoy before there is an exchange ------------------------------------------------
+
+static enum error_code error_of_guard(uint16_t status)
+{
+    return status == 401 ? ERROR_UNAUTHENTICATED : status == 403 ? ERROR_FORBIDDEN : ERROR_RATE_LIMITED;
+}
+
+// What the upstream position has refused has its reply in the exchange.
+static bool is_guards(const struct stream *stream)
+{
+    return stream->has_local_reply && stream->local_error == ERROR_NONE &&
+           exchange_error(stream->exchange) == ERROR_NONE;
+}
+
+// A filter behind this one (ext_authz, a rate limit) has answered. What it says of itself stays as it is; where it refuses
+// without a word, the client gets the endpoint's words (S9), and the guard's own fields with them.
+static void pass_guard(struct stream *stream, struct arena *scratch, bool is_end)
+{
+    struct header_map map;
+    stream->is_guarded = true;
+    stream->is_answer_over = is_end;
+    if (!headers_read(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map))
+        return;
+    bool is_refusal = map.status == 401 || map.status == 403 || map.status == 429;
+    if (!is_refusal)
+        return;
+    exchange_fail(stream->exchange, error_of_guard(map.status));
+    const struct exchange_reply *reply = exchange_reply(stream->exchange);
+    if (!is_end || reply->head.status != map.status)
+        return;
+    for (size_t i = 0; i < reply->head.fields.count; i++)
+        headers_set(stream->filter, ENVOY_RESPONSE_HEADERS, reply->head.fields.items[i].name,
+                    reply->head.fields.items[i].value);
+    add_body(stream, reply->body);
+}
+
+static bool is_connect(const struct stream *stream)
+{
+    struct envoy_bytes method = {NULL, 0};
+    return ENVOY_CALL(http_get_header)(stream->filter, ENVOY_REQUEST_HEADERS, bytes_of(SLICE(":method")), &method, 0,
+                                       NULL) &&
+           slice_eq(slice_of(method), SLICE("CONNECT"));
+}
+
+static void answer_early(struct stream *stream, struct arena *scratch, bool is_end)
+{
+    struct envoy_bytes details = {NULL, 0};
+    struct header_map map;
+    ENVOY_CALL(http_filter_get_attribute_string)(stream->filter, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS, &details);
+    stream->early_error = failure_of_head(slice_of(details), 0);
+    if (stream->early_error == ERROR_NONE || !headers_read(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map))
+        return;
+    stream->early_error = failure_of_head(slice_of(details), map.status);
+    if (stream->early_error == ERROR_UPGRADE && is_connect(stream)) // to Envoy one kind of upgrade
+        stream->early_error = ERROR_METHOD_NOT_ALLOWED;
+    struct slice body = refusal_body(stream->early_error, scratch);
+    refusal_write_head(stream->filter, stream->early_error, body.len, (uint64_t[]){random_u64(), random_u64()});
+    if (is_end)
+        add_body(stream, body);
+}
+
+static void replace_early(struct stream *stream, bool is_end)
+{
+    struct arena scratch;
+    scratch_init(&scratch);
+    drain(stream);
+    if (is_end)
+        append(stream, refusal_body(stream->early_error, &scratch));
+    arena_fini(&scratch);
+}
+
 static void answer_head(struct stream *stream, struct arena *scratch, bool is_end)
 {
     struct attempt *attempt = exchange_attempt(stream->exchange);
@@ -71,12 +163,16 @@ static void answer_head(struct stream *stream, struct arena *scratch, bool is_en
 enum envoy_headers_status stream_response_headers(struct stream *stream, bool is_end)
 {
     struct arena scratch;
-    if (stream->is_replying || !stream->exchange || stream->forward == FORWARD_HEADERS) {
+    if (stream->is_replying || (stream->exchange && stream->forward == FORWARD_HEADERS)) {
         stream->is_answer_over = is_end;
         return ENVOY_HEADERS_CONTINUE;
     }
     scratch_init(&scratch);
-    if (stream->has_local_reply || !exchange_attempt(stream->exchange))
+    if (!stream->exchange)
+        answer_early(stream, &scratch, is_end);
+    else if (is_guards(stream))
+        pass_guard(stream, &scratch, is_end);
+    else if (stream->has_local_reply || !exchange_attempt(stream->exchange))
         answer_failure(stream, &scratch, is_end);
     else
         answer_head(stream, &scratch, is_end);
@@ -87,9 +183,7 @@ enum envoy_headers_status stream_response_headers(struct stream *stream, bool is
 static void replace_body(struct stream *stream, bool is_end)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
-    size_t size = ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
-    if (size)
-        ENVOY_CALL(http_drain_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, size);
+    drain(stream);
     if (is_end && reply->body.len) {
         ENVOY_CALL(http_append_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, bytes_of(reply->body));
         stream->sent_bytes += reply->body.len;
@@ -104,12 +198,6 @@ struct passage {
     size_t rewritten; // chunks before this one stand in the new body already, SIZE_MAX: all pass untouched
     size_t old_bytes;
 };
-
-static void append(const struct stream *stream, struct slice piece)
-{
-    if (piece.len)
-        ENVOY_CALL(http_append_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, bytes_of(piece));
-}
 
 static bool is_whole(const struct attempt_verdict *verdict, struct slice chunk)
 {
@@ -178,7 +266,13 @@ enum envoy_body_status stream_response_body(struct stream *stream, bool is_end)
     struct arena scratch;
     if (stream->is_cut)
         return ENVOY_BODY_CONTINUE;
-    if (stream->is_replying || !stream->exchange || stream->forward == FORWARD_HEADERS) {
+    if (stream->early_error != ERROR_NONE) {
+        replace_early(stream, is_end);
+        return ENVOY_BODY_CONTINUE;
+    }
+    if (stream->is_guarded)
+        stream->sent_bytes += ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
+    if (stream->is_replying || stream->is_guarded || !stream->exchange || stream->forward == FORWARD_HEADERS) {
         stream->is_answer_over = is_end;
         return ENVOY_BODY_CONTINUE;
     }
@@ -202,7 +296,8 @@ enum envoy_trailers_status stream_response_trailers(struct stream *stream)
 {
     struct attempt *attempt = stream->exchange ? exchange_attempt(stream->exchange) : NULL;
     stream->is_answer_over = true;
-    if (!attempt || stream->is_replying || stream->is_reply_body || stream->forward == FORWARD_HEADERS)
+    if (!attempt || stream->is_replying || stream->is_guarded || stream->is_reply_body ||
+        stream->forward == FORWARD_HEADERS)
         return ENVOY_TRAILERS_CONTINUE;
     struct attempt_verdict verdict = attempt_response_body(attempt, slice_make("", 0), true, now_us());
     for (size_t i = 0; i < verdict.piece_count; i++)

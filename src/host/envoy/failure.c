@@ -28,10 +28,63 @@ static const struct {
     {SLICE_INIT("overload"), ERROR_OVERLOADED},
 };
 
-enum error_code failure_of(struct slice details)
+// What is the client's fault in both places: the status tells it, whatever the codec calls it.
+static enum error_code failure_of_client(uint32_t status)
 {
+    switch (status) {
+    case 408:
+        return ERROR_REQUEST_TIMEOUT;
+    case 413:
+        return ERROR_BODY_TOO_LARGE;
+    case 431:
+        return ERROR_HEAD_TOO_LARGE;
+    default:
+        return ERROR_NONE;
+    }
+}
+
+// Details of the codecs themselves, which name their protocol: all but the upstream's, whose details only contain them.
+static bool is_of_codec(struct slice details)
+{
+    return slice_starts_with(details, SLICE("http1.")) || slice_starts_with(details, SLICE("http2.")) ||
+           slice_starts_with(details, SLICE("http3.")) || slice_starts_with(details, SLICE("http."));
+}
+
+enum error_code failure_of(struct slice details, uint32_t status)
+{
+    enum error_code of_client = failure_of_client(status);
+    if (of_client != ERROR_NONE)
+        return of_client;
+    if (is_of_codec(details) && status < 500)
+        return ERROR_MALFORMED_CHUNK;
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
         if (slice_find_slice(details, failures[i].text) != SLICE_NOT_FOUND)
             return failures[i].error;
-    return ERROR_UPSTREAM_RESET;
+    return status < 500 ? ERROR_NONE : ERROR_UPSTREAM_RESET;
+}
+
+enum error_code failure_of_head(struct slice details, uint32_t status)
+{
+    static const struct {
+        struct slice text;
+        enum error_code error;
+    } heads[] = {
+        {SLICE_INIT("upgrade_failed"), ERROR_UPGRADE},
+        {SLICE_INIT("low_version"), ERROR_HTTP_VERSION},
+        {SLICE_INIT("missing_host_header"), ERROR_MALFORMED_HEAD},
+        {SLICE_INIT("missing_path_rejected"), ERROR_MALFORMED_HEAD},
+        {SLICE_INIT("absolute_path_rejected"), ERROR_MALFORMED_HEAD},
+        {SLICE_INIT("path_normalization_failed"), ERROR_PATH_MALFORMED},
+        {SLICE_INIT("request_header_timeout"), ERROR_REQUEST_TIMEOUT},
+        {SLICE_INIT("request_overall_timeout"), ERROR_REQUEST_TIMEOUT},
+        {SLICE_INIT("overload"), ERROR_OVERLOADED},
+    };
+    if (is_of_codec(details)) {
+        enum error_code of_client = failure_of_client(status);
+        return of_client != ERROR_NONE ? of_client : status == 501 ? ERROR_TRANSFER_CODING : ERROR_MALFORMED_HEAD;
+    }
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        if (slice_find_slice(details, heads[i].text) != SLICE_NOT_FOUND)
+            return heads[i].error;
+    return ERROR_NONE;
 }

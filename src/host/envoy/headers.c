@@ -80,8 +80,10 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
         }
         if (which == ENVOY_RESPONSE_HEADERS && slice_eq(name, SLICE("x-weir-wait")))
             continue;
-        if (slice_eq(name, SLICE("content-length")) && slice_to_u64(value, INT64_MAX, &length))
-            map->content_length = (int64_t)length;
+        if (slice_eq(name, SLICE("content-length"))) {
+            map->is_length_malformed = !slice_to_u64(value, INT64_MAX, &length);
+            map->content_length = map->is_length_malformed ? -1 : (int64_t)length;
+        }
         map->fields.items[map->fields.count++] = (struct field){name, value};
     }
     return true;

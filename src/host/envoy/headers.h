@@ -25,6 +25,7 @@ struct header_map {
     struct slice scheme;
     uint16_t status;
     int64_t content_length; // -1: not said
+    bool is_length_malformed;
     struct slice *steering; // names of x-envoy-* fields, but those that Envoy itself has set; copied
     size_t steering_count;
 };

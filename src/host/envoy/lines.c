@@ -55,7 +55,12 @@ static void correct(const struct stream *stream, struct record *record, struct b
     bool is_own = stream->is_replying || stream->is_cut;
     if (!is_own || slice_eq(record->flags, SLICE("-")))
         record->flags = flags_of(stream, flags);
-    record->details = attribute(stream, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS, record->details);
+    if (!stream->is_cut || stream->has_local_reply) // Envoy does not know why we cut an answer
+        record->details = attribute(stream, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS, record->details);
+    uint64_t status;
+    if (stream->is_guarded &&
+        ENVOY_CALL(http_filter_get_attribute_int)(stream->filter, ENVOY_ATTRIBUTE_RESPONSE_CODE, &status))
+        record->status = (uint16_t)status;
     record->termination_details = attribute(stream, ENVOY_ATTRIBUTE_TERMINATION_DETAILS, record->termination_details);
     record->transport_failure =
         attribute(stream, ENVOY_ATTRIBUTE_UPSTREAM_TRANSPORT_FAILURE, record->transport_failure);

@@ -173,11 +173,10 @@ enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_f
                                                                   bool is_reset_imminent)
 {
     (void)envoy;
-    (void)status;
     (void)is_reset_imminent;
     struct filter *own = filter_from(filter);
     if (own->stream)
-        stream_local_reply(own->stream, slice_of(details));
+        stream_local_reply(own->stream, status, slice_of(details));
     return ENVOY_LOCAL_REPLY_CONTINUE;
 }
 

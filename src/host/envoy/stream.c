@@ -2,6 +2,7 @@
 #include "host/envoy/stream_parts.h"
 
 #include "host/envoy/log.h"
+#include "host/envoy/refusal.h"
 #include "host/envoy/table.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ int64_t now_us(void)
 }
 
 // A generator for each thread, seeded once by the kernel (SplitMix64).
-static uint64_t random_u64(void)
+uint64_t random_u64(void)
 {
     static _Thread_local uint64_t state;
     static _Thread_local bool is_seeded;
@@ -121,6 +122,15 @@ static void remove_steering(const struct stream *stream, const struct header_map
         headers_remove(stream->filter, ENVOY_REQUEST_HEADERS, map->steering[i]);
 }
 
+// What the native host's own codecs would have refused (S9).
+static void check_head(const struct stream *stream, enum http_version version, const struct header_map *map,
+                       enum exchange_want *ret_want)
+{
+    enum error_code error = refusal_of_head(&exchange_listener(stream->exchange)->client, version, map);
+    if (error != ERROR_NONE)
+        *ret_want = exchange_fail(stream->exchange, error);
+}
+
 static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_end, enum exchange_want *ret_want)
 {
     const struct settings *settings = settings_of(stream);
@@ -143,11 +153,15 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
         .version = version,
         .fields = map.fields,
     };
+    if (head.version == HTTP_1_0 && slice_eq(map.authority, SLICE(WEIR_NO_HOST)))
+        map.authority = head.authority = SLICE("");
     stream->forward = settings->forward;
     stream->keeps_pinned_model = settings->keeps_pinned_model;
     stream->exchange = exchange_open(settings->snapshot, settings->listener_id, &client, &head,
                                      is_end ? 0 : map.content_length, ret_want);
-    remove_steering(stream, &map);
+    if (stream->exchange)
+        check_head(stream, head.version, &map, ret_want);
+    remove_steering(stream, &map); // last: it ends the life of what the map has borrowed
     return stream->exchange;
 }
 
@@ -163,6 +177,17 @@ static void refuse(struct stream *stream)
 static bool is_set_by_envoy(struct slice name)
 {
     return slice_eq_nocase(name, SLICE("content-length"));
+}
+
+// Envoy counts the body of an answer to HEAD and drops it. The exchange has none then, only its length.
+static struct slice body_of(const struct exchange_reply *reply, struct arena *scratch)
+{
+    uint64_t length = 0;
+    if (reply->body.len ||
+        !slice_to_u64(fields_value(&reply->head.fields, SLICE("content-length")), SIZE_MAX / 2, &length))
+        return reply->body;
+    const char *filler = length ? arena_calloc(scratch, 1, (size_t)length) : NULL;
+    return filler ? slice_make(filler, (size_t)length) : reply->body;
 }
 
 static void send_reply(struct stream *stream, struct arena *scratch)
@@ -182,7 +207,7 @@ static void send_reply(struct stream *stream, struct arena *scratch)
     stream->is_replying = true;
     stream->sent_bytes = reply->body.len;
     ENVOY_CALL(http_send_response)
-    (stream->filter, reply->head.status, headers, count, bytes_of(reply->body), bytes_of(details));
+    (stream->filter, reply->head.status, headers, count, bytes_of(body_of(reply, scratch)), bytes_of(details));
 }
 
 // ---- going on to the route ------------------------------------------------------------------------------------

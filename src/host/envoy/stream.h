@@ -20,6 +20,9 @@
 // An answer's field between the upstream position and Envoy's retries: seconds to wait. Never leaves Envoy either.
 #define WEIR_WAIT_FIELD "x-weir-wait"
 
+// What our listeners have Envoy put in the place of the Host that a request of HTTP/1.0 may lack.
+#define WEIR_NO_HOST "no-host.invalid"
+
 struct stream;
 
 // NULL without memory: Envoy then closes the stream.
@@ -31,7 +34,7 @@ enum envoy_body_status stream_request_body(struct stream *stream, bool is_end);
 enum envoy_trailers_status stream_request_trailers(struct stream *stream);
 // Envoy answers by itself: notes why, so that the answer can get the shape of the endpoint that was called (S9). Or it is
 // about to cut an answer that has begun: the client gets the error event first (S8).
-void stream_local_reply(struct stream *stream, struct slice details);
+void stream_local_reply(struct stream *stream, uint32_t status, struct slice details);
 enum envoy_headers_status stream_response_headers(struct stream *stream, bool is_end);
 enum envoy_body_status stream_response_body(struct stream *stream, bool is_end);
 enum envoy_trailers_status stream_response_trailers(struct stream *stream);
@@ -44,5 +47,6 @@ struct exchange *stream_exchange(const struct stream *stream);
 // Whether the client's body passes through Envoy as it comes (plain routes) instead of being held by the exchange.
 bool stream_is_streamed(const struct stream *stream);
 int64_t now_us(void);
+uint64_t random_u64(void);
 
 #endif

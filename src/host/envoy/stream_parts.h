@@ -17,12 +17,14 @@ struct stream {
     bool is_streamed;
     bool is_held;         // the body goes to the exchange until its end
     bool is_replying;     // our own answer was handed to Envoy: its way through the filters is not ours to change
+    bool is_guarded;      // a filter behind this one answers: what it says passes
     bool is_reply_body;   // the answer that passes gets the exchange's reply as its body
     bool is_answer_begun; // an upstream's answer passes
     bool is_answer_over;  // all of it passed
     bool is_cut;          // it was ended abnormally: what still comes passes as it is
     bool has_local_reply; // Envoy answers by itself
     enum error_code local_error;
+    enum error_code early_error; // Envoy answers for it before there is an exchange, in a shape of ours
     uint64_t received_bytes;
     uint64_t sent_bytes;
 };

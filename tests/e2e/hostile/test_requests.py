@@ -2,8 +2,7 @@
 import pytest
 
 import vectors
-from conftest import EXAMPLES
-from native import Native
+from conftest import EXAMPLES, host_kind
 from requests_table import BODY, DECLINED, FORWARDED, PATH, REFUSED, SMUGGLED
 from wire import Client, Upstream
 
@@ -29,7 +28,7 @@ class Front:
         text = (EXAMPLES / "quickstart.yaml").read_text() + PLAIN
         file = folder / "config.yaml"
         file.write_text(vectors.substitute(text, {"WEIR_PORT": str(self.port), "MOCK_PORT": str(self.upstream.port)}))
-        self.native = Native(file, workers=1)  # one pool, so that it is known which connection is used again
+        self.native = host_kind()(file, workers=1)  # one pool, so that it is known which connection is used again
 
 
 @pytest.fixture(scope="module")

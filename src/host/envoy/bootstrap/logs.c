@@ -22,6 +22,10 @@ static const struct {
     {SLICE_INIT("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
      SLICE_INIT("%COALESCE({\"operators\":[{\"command\":\"DYNAMIC_METADATA\",\"param\":"
                 "\"weir:client_ip\"},\"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT\"]})%")},
+    // A request that was answered before it had an id is found by that of its answer.
+    {SLICE_INIT("%REQ(X-REQUEST-ID)%"),
+     SLICE_INIT("%COALESCE({\"operators\":[{\"command\":\"REQ\",\"param\":\"x-request-id\"},"
+                "{\"command\":\"RESP\",\"param\":\"x-request-id\"}]})%")},
     {SLICE_INIT("%USAGE("), SLICE_INIT("%DYNAMIC_METADATA(weir:")},
 };
 

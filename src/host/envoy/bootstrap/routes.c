@@ -215,18 +215,36 @@ static void emit_route(struct emit *emit, const struct config_listener *listener
     emit_end(emit);
 }
 
-// Before Weir has seen a request there is no rule: a route of its own carries the module's configuration then, and
-// answers should a request ever come by without a rule.
-static void emit_no_match(struct emit *emit)
+static void begin_carrier(struct emit *emit)
 {
-    emit_object(emit, "on_no_match");
-    emit_typed(emit, "action", "route", "envoy.config.route.v3.Route");
+    emit_object(emit, "");
     emit_object(emit, "match");
-    emit_cstr(emit, "prefix", "/");
+}
+
+static void end_carrier(struct emit *emit)
+{
     emit_end(emit);
     emit_object(emit, "direct_response");
     emit_u64(emit, "status", 404);
     emit_end(emit);
+    emit_end(emit);
+}
+
+// Before Weir has seen a request there is no rule: routes of its own carry the module's configuration then, and answer
+// should a request ever come by without a rule. Every request needs one, CONNECT too, which has no path.
+static void emit_no_match(struct emit *emit)
+{
+    emit_object(emit, "on_no_match");
+    emit_typed(emit, "action", "route", "envoy.config.route.v3.RouteList");
+    emit_list(emit, "routes");
+    begin_carrier(emit);
+    emit_cstr(emit, "prefix", "/");
+    end_carrier(emit);
+    begin_carrier(emit);
+    emit_object(emit, "connect_matcher");
+    emit_end(emit);
+    end_carrier(emit);
+    emit_list_end(emit);
     emit_end(emit);
     emit_end(emit);
     emit_end(emit);

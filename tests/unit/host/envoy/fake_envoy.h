@@ -35,6 +35,7 @@ struct envoy_filter { // all filters of the stream are this one
     size_t metadata_count;
     const char *ref; // of the endpoint that was picked
     const void *route_settings;
+    const char *details; // of the response code
     uint64_t response_flags;
     uint32_t sent_status; // 0: nothing was sent
     struct buf sent_body;
@@ -348,8 +349,10 @@ bool ENVOY_CALL(http_get_metadata_string)(struct envoy_filter *fake, enum envoy_
 bool ENVOY_CALL(http_filter_get_attribute_string)(struct envoy_filter *fake, enum envoy_attribute attribute,
                                                   struct envoy_bytes *value)
 {
-    (void)fake;
     switch (attribute) {
+    case ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS:
+        *value = bytes_of(slice_from_cstr(fake->details));
+        return fake->details;
     case ENVOY_ATTRIBUTE_PROTOCOL:
         *value = bytes_of(SLICE("HTTP/1.1"));
         return true;

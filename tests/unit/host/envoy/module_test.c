@@ -7,6 +7,7 @@
 
 #include "fake_envoy.h"
 #include "host/envoy/failure.h"
+#include "host/envoy/refusal.h"
 #include "host/envoy/table.h"
 
 const char *ENVOY_HOOK(program_init)(void);
@@ -379,6 +380,101 @@ static void a_failure_has_the_shape_of_the_endpoint(void **state)
     end(&test);
 }
 
+// A body that Envoy's codec refuses is the client's fault; what a guard behind the module says is the guard's.
+static void a_local_reply_keeps_who_is_at_fault(void **state)
+{
+    static const struct {
+        const char *details;
+        const char *status, *answered, *begin;
+        bool has_body;
+    } cases[] = {
+        {"http1.codec_error", "400", "400", "{\"error\":{\"message\":\"The request body is not framed", true},
+        {"ext_authz_denied", "403", "403", "denied by the guard", true},
+        {"ext_authz_denied", "403", "403", "{\"error\":{\"message\":\"This request is not allowed.", false},
+        {"request_rate_limited", "429", "429", "{\"error\":{\"message\":\"The rate limit", false},
+        {"ext_authz_denied", "302", "302", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct test test;
+        uint64_t status;
+        begin_with(&test, lean_settings_text);
+        route(&test, SLICE("{\"model\":\"m\"}"));
+        slice_to_u64(slice_from_cstr(cases[i].status), 999, &status);
+        ENVOY_HOOK(http_filter_local_reply)
+        (&test.fake, test.filter, (uint32_t)status, bytes_of(slice_from_cstr(cases[i].details)), false);
+        fake_add(&test.fake, 2, SLICE(":status"), slice_from_cstr(cases[i].status));
+        fake_add(&test.fake, 2, SLICE("www-authenticate"), SLICE("guard"));
+        ENVOY_HOOK(http_filter_response_headers)(&test.fake, test.filter, !cases[i].has_body);
+        if (cases[i].has_body) {
+            frame(&test, ENVOY_RECEIVED_RESPONSE_BODY, SLICE("denied by the guard"));
+            ENVOY_HOOK(http_filter_response_body)(&test.fake, test.filter, true);
+        }
+        enum envoy_body body = cases[i].has_body ? ENVOY_RECEIVED_RESPONSE_BODY : ENVOY_BUFFERED_RESPONSE_BODY;
+        assert_slice(fake_value(&test.fake, 2, SLICE(":status")), slice_from_cstr(cases[i].answered));
+        assert_true(slice_starts_with(buf_slice(&test.fake.bodies[body]), slice_from_cstr(cases[i].begin)));
+        assert_int_equal(fake_value(&test.fake, 2, SLICE("www-authenticate")).len > 0, i > 0);
+        end(&test);
+    }
+}
+
+// What Envoy refuses before any hook of a request has the shape that the native host gives it; what is not Envoy's passes.
+static void an_early_answer_has_a_shape(void **state)
+{
+    (void)state;
+    for (int is_ours = 0; is_ours < 2; is_ours++) {
+        struct test test;
+        begin(&test);
+        test.fake.details = is_ours ? "http1.invalid_url" : "ext_authz_denied";
+        answer(&test, SLICE("text/plain"), SLICE("Bad Request"), true);
+        struct slice body = buf_slice(&test.fake.bodies[ENVOY_RECEIVED_RESPONSE_BODY]);
+        assert_true(slice_starts_with(body, is_ours ? SLICE("{\"error\":{") : SLICE("Bad Request")));
+        assert_int_equal(fake_value(&test.fake, 2, SLICE("x-request-id")).len, is_ours ? 36 : 0);
+        assert_slice(fake_value(&test.fake, 2, SLICE(":status")), is_ours ? SLICE("400") : SLICE("200"));
+        end(&test);
+    }
+}
+
+static void heads_are_as_strict_as_the_native_hosts(void **state)
+{
+    (void)state;
+    static const struct config_client limits = {.target_bytes = 16};
+    static const struct {
+        const char *method, *path, *authority;
+        enum http_version version;
+        enum error_code error;
+    } cases[] = {
+        {"GET", "/a", "a:80", HTTP_1_1, ERROR_NONE},
+        {"GET", "/a", "[::1]:80", HTTP_2, ERROR_NONE},
+        {"OPTIONS", "*", "a", HTTP_1_1, ERROR_NONE},
+        {"GET", "*", "a", HTTP_1_1, ERROR_MALFORMED_HEAD},
+        {"GET", "a", "a", HTTP_1_1, ERROR_MALFORMED_HEAD},
+        {"GET", "/a#b", "a", HTTP_2, ERROR_MALFORMED_HEAD},
+        {"CONNECT", "", "a:80", HTTP_1_1, ERROR_METHOD_NOT_ALLOWED},
+        {"GET", "/aaaaaaaaaaaaaaaa", "a", HTTP_1_1, ERROR_TARGET_TOO_LONG},
+        {"GET", "/a", "a,b", HTTP_1_1, ERROR_MALFORMED_HEAD},
+        {"GET", "/a", "user@a", HTTP_2, ERROR_MALFORMED_HEAD},
+        {"GET", "/a", "", HTTP_1_1, ERROR_MALFORMED_HEAD},
+        {"GET", "/a", "", HTTP_1_0, ERROR_MALFORMED_HEAD}, // HTTP/0.9: it has no fields
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct header_map map = {.method = slice_from_cstr(cases[i].method),
+                                 .path = slice_from_cstr(cases[i].path),
+                                 .authority = slice_from_cstr(cases[i].authority)};
+        assert_int_equal(refusal_of_head(&limits, cases[i].version, &map), cases[i].error);
+    }
+    struct field field = {SLICE("accept"), SLICE("*/*")};
+    struct header_map old = {.method = SLICE("GET"), .path = SLICE("/a"), .fields = {&field, 1, 1}};
+    assert_int_equal(refusal_of_head(&limits, HTTP_1_0, &old), ERROR_NONE);
+    field = (struct field){SLICE("expect"), SLICE("a-pony")};
+    assert_int_equal(refusal_of_head(&limits, HTTP_1_0, &old), ERROR_NONE);
+    old.authority = SLICE("a");
+    assert_int_equal(refusal_of_head(&limits, HTTP_1_1, &old), ERROR_EXPECTATION);
+    field = (struct field){SLICE("content-length"), SLICE("9223372036854775808")};
+    old.is_length_malformed = true;
+    assert_int_equal(refusal_of_head(&limits, HTTP_1_1, &old), ERROR_MALFORMED_HEAD);
+}
+
 static void a_cut_stream_ends_in_an_error_event(void **state)
 {
     (void)state;
@@ -484,11 +580,18 @@ static void a_number_finds_its_stream_alone(void **state)
 static void failures_have_names(void **state)
 {
     (void)state;
-    assert_int_equal(failure_of(SLICE("upstream_reset_before_response_started{connection_timeout}")),
+    assert_int_equal(failure_of(SLICE("upstream_reset_before_response_started{connection_timeout}"), 503),
                      ERROR_CONNECT_TIMEOUT);
-    assert_int_equal(failure_of(SLICE("no_healthy_upstream")), ERROR_NO_HEALTHY_BACKEND);
-    assert_int_equal(failure_of(SLICE("upstream_per_try_timeout")), ERROR_FIRST_BYTE_TIMEOUT);
-    assert_int_equal(failure_of(SLICE("something new")), ERROR_UPSTREAM_RESET);
+    assert_int_equal(failure_of(SLICE("no_healthy_upstream"), 503), ERROR_NO_HEALTHY_BACKEND);
+    assert_int_equal(failure_of(SLICE("upstream_per_try_timeout"), 503), ERROR_FIRST_BYTE_TIMEOUT);
+    assert_int_equal(failure_of(SLICE("something new"), 503), ERROR_UPSTREAM_RESET);
+    assert_int_equal(failure_of(SLICE("something new"), 403), ERROR_NONE);
+    assert_int_equal(failure_of(SLICE("stream_idle_timeout"), 408), ERROR_REQUEST_TIMEOUT);
+    assert_int_equal(failure_of(SLICE("http1.too_many_trailers"), 431), ERROR_HEAD_TOO_LARGE);
+    assert_int_equal(failure_of_head(SLICE("upgrade_failed"), 403), ERROR_UPGRADE);
+    assert_int_equal(failure_of_head(SLICE("http1.invalid_transfer_encoding"), 501), ERROR_TRANSFER_CODING);
+    assert_int_equal(failure_of_head(SLICE("http.invalid_authority"), 400), ERROR_MALFORMED_HEAD);
+    assert_int_equal(failure_of_head(SLICE("ext_authz_denied"), 403), ERROR_NONE);
     assert_string_equal(ENVOY_HOOK(program_init)(), ENVOY_ABI_VERSION);
 }
 
@@ -504,6 +607,9 @@ int main(void)
         cmocka_unit_test(a_body_may_end_with_trailers),
         cmocka_unit_test(a_backend_of_another_generation_is_refused),
         cmocka_unit_test(a_failure_has_the_shape_of_the_endpoint),
+        cmocka_unit_test(a_local_reply_keeps_who_is_at_fault),
+        cmocka_unit_test(an_early_answer_has_a_shape),
+        cmocka_unit_test(heads_are_as_strict_as_the_native_hosts),
         cmocka_unit_test(a_cut_stream_ends_in_an_error_event),
         cmocka_unit_test(an_endless_event_is_cut),
         cmocka_unit_test(wrong_settings_are_refused),
