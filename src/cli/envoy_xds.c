@@ -1,6 +1,7 @@
 #include "cli/envoy_xds.h"
 
 #include "base/map.h"
+#include "cli/load.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,6 +9,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define HEAD_START_MS 300
 
 struct folder {
     struct cli *cli;
@@ -143,6 +146,25 @@ static bool write_list(struct folder *folder, const char *kind, const char *name
     return write_file(folder, name, &text);
 }
 
+// Envoy does not say when it has looked up the names of new clusters, or checked their endpoints: routes that lead to them
+// follow when it mostly has.
+static bool write_clusters(struct folder *folder)
+{
+    struct slice parts[] = {folder->bootstrap->xds_dir, SLICE("/cds.json")};
+    struct slice path = arena_join(folder->arena, parts, 2), before = SLICE("");
+    struct buf text;
+    bool is_slow = false;
+    if (!path.ptr || !load_read_file(folder->cli, path, folder->arena, &before))
+        before = SLICE("");
+    buf_init(&text, ENVOY_OUTPUT_MAX_BYTES);
+    if (!bootstrap_write_clusters(folder->bootstrap, before, (uint64_t)time(NULL), &text, &is_slow))
+        text.has_failed = true;
+    bool is_written = write_file(folder, "cds.json", &text);
+    if (is_written && is_slow)
+        nanosleep(&(struct timespec){.tv_nsec = HEAD_START_MS * 1000000L}, NULL);
+    return is_written;
+}
+
 // Limits first, and what is named before what names it: secrets, clusters, routes, listeners.
 bool envoy_write_xds(struct cli *cli, struct arena *arena, const struct bootstrap *bootstrap)
 {
@@ -151,8 +173,8 @@ bool envoy_write_xds(struct cli *cli, struct arena *arena, const struct bootstra
                             .bootstrap = bootstrap,
                             .version = arena_printf(arena, "%lld", (long long)time(NULL))};
     map_init(&folder.files, arena, 0);
-    if (!write_list(&folder, "rtds", "rtds.json") || !write_secrets(&folder) ||
-        !write_list(&folder, "cds", "cds.json") || !write_routes(&folder) || !write_list(&folder, "lds", "lds.json"))
+    if (!write_list(&folder, "rtds", "rtds.json") || !write_secrets(&folder) || !write_clusters(&folder) ||
+        !write_routes(&folder) || !write_list(&folder, "lds", "lds.json"))
         return false;
     remove_others(&folder);
     return true;

@@ -257,10 +257,8 @@ bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, st
     begin_response(&emit, version);
     if (kind[0] == 'l')
         emit_listeners(bootstrap, &emit, true);
-    else if (kind[0] == 'r')
-        emit_runtime_resource(bootstrap, &emit);
     else
-        bootstrap_clusters(bootstrap, &emit, true);
+        emit_runtime_resource(bootstrap, &emit);
     return end_response(&emit);
 }
 

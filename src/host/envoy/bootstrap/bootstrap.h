@@ -27,8 +27,12 @@ struct bootstrap {
 void bootstrap_check(const struct bootstrap *bootstrap, struct findings *findings);
 // The whole bootstrap. False when the buffer refused.
 bool bootstrap_write(const struct bootstrap *bootstrap, struct buf *buf);
-// One file of xDS: "rtds", "lds" or "cds"; `version` is any text that changes with the content.
+// One file of xDS: "rtds" or "lds"; `version` is any text that changes with the content.
 bool bootstrap_write_xds(const struct bootstrap *bootstrap, const char *kind, struct slice version, struct buf *buf);
+// The file "cds", in the place of `before`: what a change drops stays in it for a while (kept.c). `ret_is_slow`: Envoy needs
+// a moment until it has the new clusters ready. False when memory or the buffer refused.
+bool bootstrap_write_clusters(const struct bootstrap *bootstrap, struct slice before, uint64_t now_s, struct buf *buf,
+                              bool *ret_is_slow);
 
 // Envoy takes one secret and one route configuration a file. Their names are "sds-" and "rds-", a hash of what they are
 // called (Kubernetes' names together may be longer than a file's), and ".json".
@@ -60,7 +64,8 @@ void bootstrap_source(const struct bootstrap *bootstrap, struct emit *emit, cons
 // The members that load the module: "dynamic_module_config".
 void bootstrap_module(const struct bootstrap *bootstrap, struct emit *emit);
 void bootstrap_rule_name(const struct config_route *route, const struct config_rule *rule, char *text, size_t cap);
-// The rule's cluster has its name; that of a route that is on several Gateways with different settings is one for each.
+// The rule's cluster has its name; that of a route that is on several Gateways with different settings is one for each. In
+// xDS the name says what is in it, too: with other backends it is another cluster.
 void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
                             const struct config_rule *rule, char *text, size_t cap);
 bool bootstrap_is_usable(const struct config_backend_ref *ref);

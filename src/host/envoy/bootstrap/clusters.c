@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/map.h"
+
 #define MODULE_FILTER "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
 
 // ---- endpoints ------------------------------------------------------------------------------------------------
@@ -380,8 +382,8 @@ static void add_copy(const struct bootstrap *bootstrap, const struct config_rout
         snprintf(text + len, cap - len, "/copy/%zu", copy);
 }
 
-void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
-                            const struct config_rule *rule, char *text, size_t cap)
+static void plain_name(const struct bootstrap *bootstrap, const struct config_route *route,
+                       const struct config_rule *rule, char *text, size_t cap)
 {
     if (route->kind == ROUTE_TLS)
         passthrough_name(route, text, cap);
@@ -390,31 +392,67 @@ void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct conf
     add_copy(bootstrap, route, text, cap);
 }
 
-static void begin_cluster(struct emit *emit, const struct config_rule *rule, const char *name, bool with_type)
+static void begin_cluster(struct emit *emit, const char *name, bool with_type)
 {
     if (with_type)
         emit_any(emit, "", "envoy.config.cluster.v3.Cluster");
     else
         emit_object(emit, "");
     emit_cstr(emit, "name", name);
+}
+
+static void emit_kind(struct emit *emit, const struct config_rule *rule)
+{
     emit_cstr(emit, "type", has_names(rule) ? "STRICT_DNS" : "STATIC");
     if (has_names(rule))
         emit_lookup(emit, &rule->traffic.lookup);
     emit_ms(emit, "connect_timeout", rule->traffic.connect_timeout_ms);
 }
 
-static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
-                         const struct config_rule *rule, bool with_type)
+// All but its name.
+static void emit_content(const struct bootstrap *bootstrap, struct emit *emit, const struct config_rule *rule,
+                         const char *plain)
 {
-    char name[1024];
-    bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
-    begin_cluster(emit, rule, name, with_type);
+    emit_kind(emit, rule);
     emit_balancing(emit, &rule->traffic);
     emit_outliers(emit, &rule->traffic.passive);
     emit_checks(emit, &rule->traffic.active);
     emit_protocol(bootstrap, emit, rule);
     emit_sockets(bootstrap, emit, rule);
-    emit_assignment(emit, rule, name, true);
+    emit_assignment(emit, rule, plain, true);
+}
+
+static uint64_t fingerprint(const struct bootstrap *bootstrap, const struct config_rule *rule, const char *plain)
+{
+    struct buf text;
+    struct emit emit = {.buf = &text};
+    buf_init(&text, SIZE_MAX / 4);
+    emit_content(bootstrap, &emit, rule, plain);
+    uint64_t hash = hash_bytes(buf_slice(&text), 0);
+    buf_fini(&text);
+    return hash;
+}
+
+void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
+                            const struct config_rule *rule, char *text, size_t cap)
+{
+    plain_name(bootstrap, route, rule, text, cap);
+    size_t len = strlen(text);
+    if (bootstrap->xds_dir.len && route->kind != ROUTE_TLS)
+        snprintf(text + len, cap - len, "@%016llx", (unsigned long long)fingerprint(bootstrap, rule, text));
+}
+
+// In statistics and logs it has its plain name.
+static void emit_cluster(const struct bootstrap *bootstrap, struct emit *emit, const struct config_route *route,
+                         const struct config_rule *rule, bool with_type)
+{
+    char name[1024], plain[1024];
+    bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
+    plain_name(bootstrap, route, rule, plain, sizeof plain);
+    begin_cluster(emit, name, with_type);
+    if (bootstrap->xds_dir.len)
+        emit_cstr(emit, "alt_stat_name", plain);
+    emit_content(bootstrap, emit, rule, plain);
     emit_end(emit);
 }
 
@@ -427,8 +465,9 @@ static void emit_tcp_cluster(const struct bootstrap *bootstrap, struct emit *emi
     char name[1024], shown[1024];
     bootstrap_cluster_name(bootstrap, route, rule, name, sizeof name);
     passthrough_name(route, shown, sizeof shown);
-    begin_cluster(emit, rule, name, with_type);
+    begin_cluster(emit, name, with_type);
     emit_cstr(emit, "alt_stat_name", shown); // %UPSTREAM_CLUSTER%
+    emit_kind(emit, rule);
     emit_cstr(emit, "lb_policy", "ROUND_ROBIN");
     emit_object(emit, "common_lb_config");
     emit_object(emit, "locality_weighted_lb_config");
