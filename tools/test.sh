@@ -47,8 +47,9 @@ for part in "$@"; do
         pytest tests/hosts --host envoy
         step "the founding examples and the OpenAI SDK through Envoy"
         pytest tests/e2e/test_founding.py tests/e2e/test_openai_python.py --host envoy
-        step "through Envoy: who clients are, what their connections may do, and backends behind proxies"
-        pytest tests/e2e/test_edge.py tests/e2e/test_proxy_protocol.py tests/e2e/test_forward_proxy.py --host envoy
+        step "through Envoy: who clients are, what their connections may do, backends behind proxies and over HTTP/2"
+        pytest tests/e2e/test_edge.py tests/e2e/test_proxy_protocol.py tests/e2e/test_forward_proxy.py \
+            tests/e2e/test_upstream_h2.py --host envoy
         step "TLS of both sides, and passed on, through Envoy"
         pytest tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py tests/e2e/test_passthrough.py --host envoy
         step "through Envoy: hostile requests, streams"

@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import urllib.request
@@ -159,8 +160,8 @@ spec:
 
 
 class Front:
-    def __init__(self, tmp_path, backend, policy="", rule=None, spec=None, workers=1):
-        self.port = vectors.free_port()
+    def __init__(self, kind, tmp_path, backend, policy="", rule=None, spec=None, workers=1, more=""):
+        self.kind, self.port = kind, vectors.free_port()
         text = vectors.substitute((EXAMPLES / "quickstart.yaml").read_text(),
                                   {"WEIR_PORT": str(self.port), "MOCK_PORT": str(backend.port)})
         docs = list(vectors.yaml.load_all(text, vectors.Loader))
@@ -174,8 +175,9 @@ class Front:
                 gateway = doc["metadata"]["name"]
         self.file = tmp_path / "config.yaml"
         self.file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs)
-                             + (POLICY % (gateway, policy) if policy else ""))
-        self.native = Native(self.file, "--admin-port", str(vectors.free_port()), workers=workers)
+                             + (POLICY % (gateway, policy) if policy else "") + more)
+        options = ["--admin-port", str(vectors.free_port())] if kind is Native else []
+        self.native = kind and kind(self.file, *options, workers=workers)
 
     def ask(self, body=BODY, extra=()):
         return raw.send(self.port, ASK, body, list(extra))
@@ -199,11 +201,11 @@ class Front:
 
 
 @pytest.fixture
-def front(tmp_path):
+def front(tmp_path, kind):
     running = []
 
     def start(backend, *args, **kwargs):
-        running.append(Front(tmp_path, backend, *args, **kwargs))
+        running.append(Front(kind, tmp_path, backend, *args, **kwargs))
         return running[-1]
     yield start
     for each in running:
@@ -225,7 +227,8 @@ def test_many_requests_share_a_connection(front):
     assert weir.ask().status == 200  # the backend's settings are known from here on
     for answer in weir.many(40):
         assert answer.status == 200 and answer.body == ANSWER and answer.is_complete
-    assert len(backend.connections) == 1 and weir.metric("weir_upstream_http2_connections_total") == 1
+    assert len(backend.connections) == 1
+    assert weir.kind is not Native or weir.metric("weir_upstream_http2_connections_total") == 1
 
 
 def test_requests_wait_for_the_connection_that_is_being_made(front):
@@ -246,7 +249,7 @@ def test_what_a_request_looks_like(front):
     assert not {"host", "connection", "x-hop", "te", "keep-alive", "transfer-encoding"} & set(head)
 
 
-def test_the_limit_of_the_backend_holds(front):
+def test_the_limit_of_the_backend_holds(native_only, front):
     busy, most = [0], [0]
 
     def serve(conn, _):
@@ -265,7 +268,7 @@ def test_the_limit_of_the_backend_holds(front):
     assert not backend.connections[0].resets
 
 
-def test_a_full_connection_gets_company(front):
+def test_a_full_connection_gets_company(native_only, front):
     gate = threading.Event()
 
     def serve(conn, _):
@@ -285,7 +288,7 @@ def test_a_full_connection_gets_company(front):
     assert all(answer.status == 200 for answer in found) and len(backend.connections) == 3
 
 
-def test_requests_per_connection(front):
+def test_requests_per_connection(native_only, front):
     backend = Backend(answers)
     weir = front(backend, "circuitBreaker: {maxRequestsPerConnection: 2}")
     for _ in range(5):
@@ -341,7 +344,7 @@ def test_a_stream_of_events(front):
 
 # ---- flow control ---------------------------------------------------------------------------------------------------
 
-def test_a_client_that_does_not_read_stops_its_own_stream_alone(front):
+def test_a_client_that_does_not_read_stops_its_own_stream_alone(native_only, front):
     sent = [0]
 
     def flood(conn, stream):
@@ -382,7 +385,7 @@ def test_a_client_that_does_not_read_stops_its_own_stream_alone(front):
     assert backend.connections[0].resets[0][1] == Errors.CANCEL
 
 
-def test_a_client_that_leaves_cancels_its_stream_at_once(front):
+def test_a_client_that_leaves_cancels_its_stream_at_once(native_only, front):
     def serve(conn, _):
         while stream := conn.next():
             if b'"stream"' not in conn.bodies[stream]:
@@ -407,7 +410,7 @@ def test_a_client_that_leaves_cancels_its_stream_at_once(front):
 # ---- ends -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("how", ["goaway", "refused", "refused at once"])
-def test_what_was_not_processed_is_sent_again(front, how):
+def test_what_was_not_processed_is_sent_again(native_only, front, how):
     def serve(conn, number):
         while stream := conn.next():
             if number > 1:
@@ -510,7 +513,7 @@ def test_an_answer_shorter_or_longer_than_it_says(front):
         assert answer.status == 502 or not answer.is_complete or len(answer.body) == len(ANSWER) - 5
 
 
-def test_first_byte_limit(front):
+def test_first_byte_limit(native_only, front):
     def serve(conn, number):
         while stream := conn.next():
             if number > 1 or b"quick" in conn.bodies[stream]:
@@ -525,7 +528,7 @@ def test_first_byte_limit(front):
 
 # ---- keeping and losing connections ---------------------------------------------------------------------------------
 
-def test_idle_connections_end(front):
+def test_idle_connections_end(native_only, front):
     backend = Backend(answers)
     weir = front(backend, "timeout: {http: {connectionIdleTimeout: 1s}}")
     assert weir.ask().status == 200
@@ -533,7 +536,7 @@ def test_idle_connections_end(front):
     assert backend.connections[0].goaway and weir.ask().status == 200 and len(backend.connections) == 2
 
 
-def test_a_reload_keeps_the_connection(front):
+def test_a_reload_keeps_the_connection(native_only, front):
     backend = Backend(answers)
     weir = front(backend)
     assert weir.ask().status == 200
@@ -545,7 +548,7 @@ def test_a_reload_keeps_the_connection(front):
     assert len(backend.connections) == 1
 
 
-def test_a_dead_connection_is_found_by_ping(front):
+def test_a_dead_connection_is_found_by_ping(native_only, front):
     def serve(conn, number):
         if number > 1:
             answers(conn, number)
@@ -655,7 +658,75 @@ def test_nothing_but_http2_is_offered(front, tmp_path):
     weir = front(old_backend(tmp_path, None), spec={"tls": {**TLS, "alpnProtocols": ["h2"]}})
     answer = weir.ask(extra=["user-agent: only-h2"])
     assert answer.status == 502
-    assert "does not agree on HTTP/2" in json.dumps(weir.native.log_line("only-h2"))
+    line = json.dumps(weir.native.log_line("only-h2"))
+    assert "does not agree on HTTP/2" in line or weir.kind is not Native
+
+
+def test_a_refused_stream_is_tried_again(front):
+    """By Envoy too, which uses the same connection for it."""
+    refused = []
+
+    def serve(conn, _):
+        while stream := conn.next():
+            if refused:
+                conn.answer(stream)
+            else:
+                refused.append(stream)
+                conn.reset(stream, Errors.REFUSED_STREAM)
+    assert front(Backend(serve)).ask().status == 200 and refused
+
+
+MIXED = """
+---
+apiVersion: aigateway.envoyproxy.io/v1beta1
+kind: AIServiceBackend
+metadata: {name: second, namespace: default}
+spec: {schema: {name: OpenAI}, backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: second}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: second, namespace: default}
+spec: {endpoints: [{ip: {address: 127.0.0.1, port: %d}}]%s}
+"""
+
+
+class Plain(Backend):
+    """Speaks HTTP/1.1 without TLS."""
+
+    def _run(self, sock):
+        try:
+            with sock:
+                self.protocols.append("plain")
+                old_answers(sock)
+        except OSError:
+            pass
+
+
+def test_backends_with_and_without_tls_in_one_rule(front, tmp_path, kind):
+    """What Envoy speaks with all backends of a rule, ALPN offers."""
+    if kind is Native:
+        pytest.skip("each backend has its own protocol there")
+    both, plain = old_backend(tmp_path, ["h2", "http/1.1"]), Plain(None)
+    weir = front(both, spec={"tls": TLS}, more=MIXED % (plain.port, ""), rule={"backendRefs": [{"name": "mock"}, {"name": "second"}]})
+    until(lambda: weir.ask().status == 200 and both.protocols and plain.protocols)
+    assert set(both.protocols) == {"http/1.1"}
+
+
+@pytest.mark.parametrize("first, second, is_written", [
+    ({"appProtocols": ["gateway.envoyproxy.io/h2c"]}, ", appProtocols: [gateway.envoyproxy.io/h2c]", True),
+    ({"appProtocols": ["gateway.envoyproxy.io/h2c"]}, "", False),
+    ({"appProtocols": ["gateway.envoyproxy.io/h2c"]}, ", tls: {insecureSkipVerify: true}", False),
+    ({"appProtocols": ["gateway.envoyproxy.io/h2c"]}, ", tls: {insecureSkipVerify: true, alpnProtocols: [h2]}", True),
+    ({"tls": {**TLS, "alpnProtocols": ["h2"]}}, ", tls: {insecureSkipVerify: true, alpnProtocols: [http/1.1]}", True),
+    ({"tls": {**TLS, "alpnProtocols": ["h2"]}}, "", False),
+])
+def test_protocols_that_envoy_can_mix(tmp_path, first, second, is_written):
+    class Nobody:
+        port = 1976
+    file = Front(None, tmp_path, Nobody, spec=first, more=MIXED % (1977, second), rule={"backendRefs": [{"name": "mock"}, {"name": "second"}]}).file
+    done = subprocess.run([str(vectors.weir()), "envoy", str(file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == (0 if is_written else 2), done.stderr
+    assert is_written or "weir envoy does not write rules whose backends have no protocol in common" in done.stderr
 
 
 def test_prior_knowledge_within_tls(front, tmp_path):
@@ -730,7 +801,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile(front, name):
+def test_hostile(front, kind, name):
+    if kind is not Native and name in ("33 interim answers", "a flood of unknown frames"):
+        pytest.skip("Envoy passes over these")
     def serve(conn, number):
         while stream := conn.next():
             if b"hostile" not in conn.bodies[stream]:

@@ -5,6 +5,8 @@
 #include "base/map.h"
 #include "host/envoy/bootstrap/tls.h"
 
+#define ENVOY_HEAD_BYTES_MAX ((size_t)8 << 20)
+
 // Connections, and what Envoy does before the exchange sees a request, are the same for all listeners of a plain port.
 static const char *difference(const struct config_client *a, const struct config_client *b)
 {
@@ -44,6 +46,8 @@ static void check_listener(const struct bootstrap *bootstrap, const struct confi
         bootstrap_check_tls(&listener->tls.choice, listener->tls.certificates, listener->tls.certificate_count,
                             findings);
     check_client(bootstrap, listener, findings);
+    if (listener->client.header_bytes > ENVOY_HEAD_BYTES_MAX)
+        finding_error(findings, listener->mark, "Envoy reads no heads beyond 8Mi: lower headers.maxRequestHeaderLimit");
 }
 
 static void check_backend(const struct config_backend *backend, struct findings *findings)
@@ -53,14 +57,14 @@ static void check_backend(const struct config_backend *backend, struct findings 
 }
 
 // What was asked for and is not written is never left out in silence (S10).
-// A cluster speaks one protocol.
 static void check_protocols(const struct config_rule *rule, struct findings *findings)
 {
-    for (size_t i = 1; i < rule->ref_count; i++)
-        if (rule->refs[i].backend && rule->refs[0].backend &&
-            rule->refs[i].backend->is_h2c != rule->refs[0].backend->is_h2c)
-            finding_error(findings, rule->mark,
-                          "weir envoy does not write rules of which some backends have appProtocols and others not");
+    if (bootstrap_protocol_of(rule) == PROTOCOL_MIXED)
+        finding_error(
+            findings, rule->mark,
+            "weir envoy does not write rules whose backends have no protocol in common, or need TLS to agree on "
+            "one while others have none: some speak HTTP/2 (appProtocols, alpnProtocols: [h2]) and others may "
+            "not; give them rules of their own, or all of them HTTP/2 alone");
 }
 
 // Envoy's health checks run on a thread that has no listeners inside Envoy.

@@ -68,6 +68,14 @@ void bootstrap_rule_name(const struct config_route *route, const struct config_r
 // xDS the name says what is in it, too: with other backends it is another cluster.
 void bootstrap_cluster_name(const struct bootstrap *bootstrap, const struct config_route *route,
                             const struct config_rule *rule, char *text, size_t cap);
+// What a rule's cluster speaks with its backends: one protocol with all, unless ALPN tells with each.
+enum bootstrap_protocol {
+    PROTOCOL_HTTP_1,
+    PROTOCOL_H2,
+    PROTOCOL_BY_ALPN,
+    PROTOCOL_MIXED, // there is none that all of them speak
+};
+enum bootstrap_protocol bootstrap_protocol_of(const struct config_rule *rule);
 bool bootstrap_is_usable(const struct config_backend_ref *ref);
 bool bootstrap_has_usable(const struct config_rule *rule);
 

@@ -196,6 +196,11 @@ static void emit_checks(struct emit *emit, const struct config_active_health *ac
     emit_u64(emit, "healthy_threshold", active->healthy_threshold);
     if (active->type == ACTIVE_HTTP) {
         emit_http_check(emit, active);
+        emit_object(emit, "tls_options");
+        emit_list(emit, "alpn_protocols");
+        emit_cstr(emit, "", "http/1.1"); // which checks speak
+        emit_list_end(emit);
+        emit_end(emit);
     } else {
         emit_object(emit, "tcp_health_check");
         emit_end(emit);
@@ -221,25 +226,53 @@ static void emit_http2(struct emit *emit, const struct config_traffic *traffic)
     emit_end(emit);
 }
 
-// One cluster speaks one protocol to all its endpoints, or lets ALPN tell it.
-static void emit_choice(struct emit *emit, const struct config_rule *rule)
+enum { SPEAKS_HTTP_1 = 1, SPEAKS_H2 = 2 };
+
+// With TLS, HTTP/2 is spoken where the backend names no protocol.
+static bool is_h2_known(const struct config_backend *backend)
 {
-    bool is_h2 = true, is_h2_offered = true;
+    return backend->is_h2c && !backend->tls.choice.has_alpn;
+}
+
+static unsigned spoken_by(const struct config_backend *backend)
+{
+    const struct config_tls_choice *choice = &backend->tls.choice;
+    if (is_h2_known(backend) || !backend->tls.is_enabled)
+        return backend->is_h2c ? SPEAKS_H2 : SPEAKS_HTTP_1;
+    if (!choice->has_alpn)
+        return SPEAKS_HTTP_1 | SPEAKS_H2;
+    return choice->offers_h2 ? SPEAKS_H2 | (choice->offers_http_1 ? SPEAKS_HTTP_1 : 0U) : SPEAKS_HTTP_1;
+}
+
+// With TLS, who offers both may agree on either: HTTP/1.1 can be asked of it, HTTP/2 can't.
+enum bootstrap_protocol bootstrap_protocol_of(const struct config_rule *rule)
+{
+    bool is_by_alpn = true, is_http_1 = true, is_h2_alone = true, is_http_1_alone = true;
     for (size_t i = 0; i < rule->ref_count; i++) {
-        const struct config_backend *backend = rule->refs[i].backend;
         if (!bootstrap_is_usable(&rule->refs[i]))
             continue;
-        const struct config_tls *tls = &backend->tls;
-        is_h2 &= tls->is_enabled ? tls->choice.has_alpn && !tls->choice.offers_http_1 && tls->choice.offers_h2
-                                 : backend->is_h2c;
-        is_h2_offered &= tls->is_enabled && (!tls->choice.has_alpn || tls->choice.offers_h2);
+        unsigned spoken = spoken_by(rule->refs[i].backend);
+        is_by_alpn &= rule->refs[i].backend->tls.is_enabled && !is_h2_known(rule->refs[i].backend);
+        is_http_1 &= (spoken & SPEAKS_HTTP_1) != 0;
+        is_h2_alone &= spoken == SPEAKS_H2;
+        is_http_1_alone &= spoken == SPEAKS_HTTP_1;
     }
-    emit_object(emit, is_h2_offered && !is_h2 ? "auto_config" : "explicit_http_config");
-    if (!is_h2) {
+    if (is_h2_alone || is_http_1_alone)
+        return is_http_1_alone ? PROTOCOL_HTTP_1 : PROTOCOL_H2;
+    if (is_by_alpn)
+        return PROTOCOL_BY_ALPN;
+    return is_http_1 ? PROTOCOL_HTTP_1 : PROTOCOL_MIXED;
+}
+
+static void emit_choice(struct emit *emit, const struct config_rule *rule)
+{
+    enum bootstrap_protocol protocol = bootstrap_protocol_of(rule);
+    emit_object(emit, protocol == PROTOCOL_BY_ALPN ? "auto_config" : "explicit_http_config");
+    if (protocol != PROTOCOL_H2) {
         emit_object(emit, "http_protocol_options");
         emit_end(emit);
     }
-    if (is_h2 || is_h2_offered)
+    if (protocol != PROTOCOL_HTTP_1)
         emit_http2(emit, &rule->traffic);
     emit_end(emit);
 }
@@ -274,17 +307,24 @@ static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, 
     emit_end(emit);
 }
 
+// Never offers more than the cluster will speak. Where the cluster follows ALPN and nothing were offered, it would offer
+// both.
 static void emit_socket(const struct bootstrap *bootstrap, struct emit *emit, const struct config_backend *backend,
-                        struct slice host)
+                        struct slice host, enum bootstrap_protocol protocol)
 {
     char name[1024];
+    const struct config_tls_choice *choice = &backend->tls.choice;
+    unsigned spoken = spoken_by(backend);
+    bool is_silent = choice->has_alpn && !choice->offers_h2 && !choice->offers_http_1 && protocol == PROTOCOL_HTTP_1;
+    bool offers_h2 = (spoken & SPEAKS_H2) && protocol != PROTOCOL_HTTP_1;
+    bool offers_http_1 = (spoken & SPEAKS_HTTP_1) && protocol != PROTOCOL_H2 && !is_silent;
     socket_name(backend, host, name, sizeof name);
     emit_object(emit, "");
     emit_cstr(emit, "name", name);
     emit_object(emit, "match");
     emit_cstr(emit, "weir_tls", name);
     emit_end(emit);
-    bootstrap_backend_tls(bootstrap, emit, &backend->tls, host);
+    bootstrap_backend_tls(bootstrap, emit, &backend->tls, host, offers_h2, offers_http_1);
     emit_end(emit);
 }
 
@@ -297,12 +337,12 @@ static bool is_first_of_host(const struct config_backend *backend, size_t endpoi
 }
 
 static void emit_backend_sockets(const struct bootstrap *bootstrap, struct emit *emit,
-                                 const struct config_backend *backend)
+                                 const struct config_backend *backend, enum bootstrap_protocol protocol)
 {
     size_t count = backend->tls.sni.len ? 1 : backend->endpoint_count;
     for (size_t i = 0; i < count; i++)
         if (is_first_of_host(backend, i))
-            emit_socket(bootstrap, emit, backend, backend->endpoints[i].host);
+            emit_socket(bootstrap, emit, backend, backend->endpoints[i].host, protocol);
 }
 
 static bool is_first_of_backend(const struct config_rule *rule, size_t ref)
@@ -338,7 +378,7 @@ static void emit_sockets(const struct bootstrap *bootstrap, struct emit *emit, c
     for (size_t i = 0; i < rule->ref_count; i++)
         if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled &&
             is_first_of_backend(rule, i))
-            emit_backend_sockets(bootstrap, emit, rule->refs[i].backend);
+            emit_backend_sockets(bootstrap, emit, rule->refs[i].backend, bootstrap_protocol_of(rule));
     emit_list_end(emit);
 }
 

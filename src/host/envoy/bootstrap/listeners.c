@@ -60,16 +60,35 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
     emit_ms(emit, "stream_idle_timeout", client->stream_idle_ms > 0 ? client->stream_idle_ms : 300000);
 }
 
-// Whether the exchange looks behind other proxies for the client, in requests of any listener that shares the chain.
+// Whether requests for the one come by the connection manager of the other, too.
+static bool is_shared(const struct config_listener *own, const struct config_listener *other)
+{
+    return other == own || (own->protocol == LISTENER_HTTP && other->port == own->port);
+}
+
+// Whether the exchange looks behind other proxies for the client.
 static bool has_origin(const struct bootstrap *bootstrap, const struct config_listener *own)
 {
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++)
+        if (is_shared(own, &bootstrap->config->listeners[i]) &&
+            bootstrap->config->listeners[i].client.origin.kind != ORIGIN_CONNECTION)
+            return true;
+    return false;
+}
+
+// What some listener lets through: the exchange knows of which one, but filters that users add don't.
+static const char *client_certs(const struct bootstrap *bootstrap, const struct config_listener *own)
+{
+    static const char *const modes[] = {[CLIENT_CERT_DROPPED] = "SANITIZE",
+                                        [CLIENT_CERT_FORWARDED_OVER_MTLS] = "FORWARD_ONLY",
+                                        [CLIENT_CERT_FORWARDED] = "ALWAYS_FORWARD_ONLY"};
+    enum config_client_cert most = CLIENT_CERT_DROPPED;
     for (size_t i = 0; i < bootstrap->config->listener_count; i++) {
         const struct config_listener *other = &bootstrap->config->listeners[i];
-        bool is_shared = other == own || (own->protocol == LISTENER_HTTP && other->port == own->port);
-        if (is_shared && other->client.origin.kind != ORIGIN_CONNECTION)
-            return true;
+        if (is_shared(own, other) && other->client.client_cert > most)
+            most = other->client.client_cert;
     }
-    return false;
+    return modes[most];
 }
 
 // With the connection's own address Envoy writes x-forwarded-proto anew, which a trusted proxy has its say in. So it is
@@ -97,7 +116,10 @@ static void emit_manners(const struct bootstrap *bootstrap, struct emit *emit, c
     else
         emit_bool(emit, "use_remote_address", true);
     emit_bool(emit, "skip_xff_append", true);
-    emit_cstr(emit, "forward_client_cert_details", "ALWAYS_FORWARD_ONLY");
+    emit_object(emit, "scheme_header_transformation"); // what HTTP/2 tells backends is how they are called
+    emit_bool(emit, "match_upstream", true);
+    emit_end(emit);
+    emit_cstr(emit, "forward_client_cert_details", client_certs(bootstrap, config));
     emit_bool(emit, "generate_request_id", false);
     emit_bool(emit, "preserve_external_request_id", true);
     emit_bool(emit, "normalize_path", false);

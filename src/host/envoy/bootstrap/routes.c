@@ -65,6 +65,7 @@ static void emit_retry_on(struct emit *emit, const struct config_rule *rule)
     uint32_t triggers = triggers_of(rule);
     char text[160];
     struct buf list = {.ptr = text, .cap = sizeof text, .max = sizeof text};
+    add_trigger(&list, true, SLICE("refused-stream")); // the backend has not looked at it (RFC 9113 section 8.7)
     add_trigger(&list, triggers & RETRY_CONNECT_FAILURE, SLICE("connect-failure"));
     add_trigger(&list, triggers & RETRY_RESET, SLICE("reset"));
     add_trigger(&list, triggers & RETRY_5XX, SLICE("5xx"));

@@ -284,7 +284,7 @@ static void emit_validation(struct emit *emit, const struct config_tls *tls, str
 }
 
 void bootstrap_backend_tls(const struct bootstrap *bootstrap, struct emit *emit, const struct config_tls *tls,
-                           struct slice host)
+                           struct slice host, bool offers_h2, bool offers_http_1)
 {
     struct slice sni = tls->sni.len ? tls->sni : host;
     struct ip ip;
@@ -296,8 +296,7 @@ void bootstrap_backend_tls(const struct bootstrap *bootstrap, struct emit *emit,
     if (tls->certificate)
         emit_certificates(bootstrap, emit, tls->certificate, 1);
     emit_validation(emit, tls, tls->verify_name.len ? tls->verify_name : sni);
-    // Where nothing is said, a cluster that lets ALPN choose fills it in itself.
-    emit_alpn(emit, tls->choice.offers_h2, tls->choice.offers_http_1);
+    emit_alpn(emit, offers_h2, offers_http_1);
     emit_end(emit);
     emit_end(emit);
     emit_end(emit);
