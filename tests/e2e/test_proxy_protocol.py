@@ -220,7 +220,7 @@ def test_before_tls(serve, pki):
         context.wrap_socket(raw, server_hostname="own.example")
 
 
-def test_before_passthrough(native_only, serve, backend):
+def test_before_passthrough(serve, backend):
     """The backend gets the ClientHello alone, and the log tells whose it was."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = vectors.free_port()
