@@ -24,8 +24,18 @@ static void add_body(struct stream *stream, struct slice body)
     stream->sent_bytes += body.len;
 }
 
+// Bytes for the client at once, whatever becomes of the frame of the hook that runs. They come by our own body hook, too.
+static void speak(struct stream *stream, struct slice bytes)
+{
+    if (!bytes.len)
+        return;
+    stream->is_speaking = true;
+    ENVOY_CALL(http_send_response_data)(stream->filter, bytes_of(bytes), false);
+    stream->is_speaking = false;
+}
+
 // The upstream is gone in the middle of its answer, and Envoy resets the stream when this hook returns: what the exchange
-// has to say goes out before, past our own response hooks.
+// has to say goes out before.
 static void end_cut_answer(struct stream *stream)
 {
     // A connection that ends inside a chunked body is a protocol error to Envoy.
@@ -35,7 +45,7 @@ static void end_cut_answer(struct stream *stream)
     stream->is_cut = true;
     for (size_t i = 0; i < verdict.piece_count; i++) {
         stream->sent_bytes += verdict.pieces[i].len;
-        ENVOY_CALL(http_send_response_data)(stream->filter, bytes_of(verdict.pieces[i]), false);
+        speak(stream, verdict.pieces[i]);
     }
 }
 
@@ -248,8 +258,9 @@ static bool pass_frame(struct stream *stream, struct arena *scratch, bool is_end
         chunks[count++] = (struct envoy_bytes){"", 0}; // an end without bytes may still bring some forth
     bool is_good = true;
     int64_t now = now_us();
+    for (size_t i = 0; i < count; i++)
+        passage.old_bytes += chunks[i].len; // what stands behind a cut goes, too
     for (size_t i = 0; i < count && is_good; i++) {
-        passage.old_bytes += chunks[i].len;
         struct attempt_verdict verdict =
             attempt_response_body(attempt, slice_of(chunks[i]), is_end && i + 1 == count, now);
         pass(&passage, i, &verdict);
@@ -261,11 +272,24 @@ static bool pass_frame(struct stream *stream, struct arena *scratch, bool is_end
     return is_good;
 }
 
+// The same in the upstream's last frame: passed on, it would end the client's message as a complete one. Its bytes go ahead.
+static void cut_at_end(struct stream *stream, struct arena *scratch)
+{
+    size_t count = ENVOY_CALL(http_get_body_chunks_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
+    struct envoy_bytes *chunks = arena_alloc(scratch, (count + 1) * sizeof *chunks);
+    if (chunks && count && ENVOY_CALL(http_get_body_chunks)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, chunks))
+        for (size_t i = 0; i < count; i++)
+            speak(stream, slice_of(chunks[i]));
+    cut(stream);
+}
+
 enum envoy_body_status stream_response_body(struct stream *stream, bool is_end)
 {
     struct arena scratch;
-    if (stream->is_cut)
+    if (stream->is_speaking)
         return ENVOY_BODY_CONTINUE;
+    if (stream->is_cut) // what still comes before the reset, the end above all
+        return ENVOY_BODY_STOP_NO_BUFFER;
     if (stream->early_error != ERROR_NONE) {
         replace_early(stream, is_end);
         return ENVOY_BODY_CONTINUE;
@@ -282,26 +306,47 @@ enum envoy_body_status stream_response_body(struct stream *stream, bool is_end)
     }
     scratch_init(&scratch);
     bool is_good = pass_frame(stream, &scratch, is_end);
-    arena_fini(&scratch);
-    if (!is_good) {
+    if (is_good)
+        stream->is_answer_over = is_end;
+    else if (is_end)
+        cut_at_end(stream, &scratch);
+    else
         cut(stream);
-        return ENVOY_BODY_CONTINUE;
-    }
-    stream->is_answer_over = is_end;
-    return ENVOY_BODY_CONTINUE;
+    arena_fini(&scratch);
+    return is_good || !is_end ? ENVOY_BODY_CONTINUE : ENVOY_BODY_STOP_NO_BUFFER;
 }
 
-// Trailers end a body: what the exchange held back of it goes out before them.
+// Trailers end a body: what the exchange held back of it goes out before them. They are dropped, as by the native host.
+static bool end_by_trailers(struct stream *stream)
+{
+    struct attempt_verdict verdict =
+        attempt_response_body(exchange_attempt(stream->exchange), slice_make("", 0), true, now_us());
+    for (size_t i = 0; i < verdict.piece_count; i++) {
+        stream->sent_bytes += verdict.pieces[i].len;
+        speak(stream, verdict.pieces[i]);
+    }
+    return verdict.kind == ATTEMPT_PASS || verdict.kind == ATTEMPT_DONE;
+}
+
 enum envoy_trailers_status stream_response_trailers(struct stream *stream)
 {
-    struct attempt *attempt = stream->exchange ? exchange_attempt(stream->exchange) : NULL;
-    stream->is_answer_over = true;
-    if (!attempt || stream->is_replying || stream->is_guarded || stream->is_reply_body ||
-        stream->forward == FORWARD_HEADERS)
+    static const struct fields none;
+    struct arena scratch;
+    if (stream->is_cut)
+        return ENVOY_TRAILERS_STOP;
+    if (!stream->exchange || !exchange_attempt(stream->exchange) || stream->is_replying || stream->is_guarded ||
+        stream->is_reply_body || stream->forward == FORWARD_HEADERS) {
+        stream->is_answer_over = true;
         return ENVOY_TRAILERS_CONTINUE;
-    struct attempt_verdict verdict = attempt_response_body(attempt, slice_make("", 0), true, now_us());
-    for (size_t i = 0; i < verdict.piece_count; i++)
-        ENVOY_CALL(http_append_body)(stream->filter, ENVOY_BUFFERED_RESPONSE_BODY, bytes_of(verdict.pieces[i]));
+    }
+    if (!end_by_trailers(stream)) {
+        cut(stream);
+        return ENVOY_TRAILERS_STOP;
+    }
+    stream->is_answer_over = true;
+    scratch_init(&scratch);
+    headers_become(stream->filter, ENVOY_RESPONSE_TRAILERS, &scratch, &none, false);
+    arena_fini(&scratch);
     return ENVOY_TRAILERS_CONTINUE;
 }
 

@@ -21,7 +21,8 @@ struct stream {
     bool is_reply_body;   // the answer that passes gets the exchange's reply as its body
     bool is_answer_begun; // an upstream's answer passes
     bool is_answer_over;  // all of it passed
-    bool is_cut;          // it was ended abnormally: what still comes passes as it is
+    bool is_cut;          // it was ended abnormally: nothing that still comes passes
+    bool is_speaking;     // but what is ours
     bool has_local_reply; // Envoy answers by itself
     enum error_code local_error;
     enum error_code early_error; // Envoy answers for it before there is an exchange, in a shape of ours
