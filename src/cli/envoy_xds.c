@@ -95,7 +95,15 @@ static bool write_secrets(struct folder *folder)
     return is_fine;
 }
 
-static bool write_routes(struct folder *folder)
+static bool is_there(const struct folder *folder, const char *name)
+{
+    struct slice parts[] = {folder->bootstrap->xds_dir, SLICE("/"), slice_from_cstr(name)};
+    struct slice path = arena_join(folder->arena, parts, 3);
+    return path.ptr && access(path.ptr, F_OK) == 0;
+}
+
+// With `only_new` of listeners that have none yet.
+static bool write_routes(struct folder *folder, bool only_new)
 {
     bool is_fine = true;
     for (size_t i = 0; is_fine && i < folder->bootstrap->config->listener_count; i++) {
@@ -104,6 +112,8 @@ static bool write_routes(struct folder *folder)
         if (!bootstrap_has_routes(folder->bootstrap, i))
             continue;
         bootstrap_routes_file(&folder->bootstrap->config->listeners[i], name);
+        if (only_new && is_there(folder, name))
+            continue;
         if (!begin_file(folder, name, &is_fine))
             continue;
         buf_init(&text, ENVOY_OUTPUT_MAX_BYTES);
@@ -146,6 +156,11 @@ static bool write_list(struct folder *folder, const char *kind, const char *name
     return write_file(folder, name, &text);
 }
 
+static void give_head_start(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = HEAD_START_MS * 1000000L}, NULL);
+}
+
 // Envoy does not say when it has looked up the names of new clusters, or checked their endpoints: routes that lead to them
 // follow when it mostly has.
 static bool write_clusters(struct folder *folder)
@@ -161,8 +176,20 @@ static bool write_clusters(struct folder *folder)
         text.has_failed = true;
     bool is_written = write_file(folder, "cds.json", &text);
     if (is_written && is_slow)
-        nanosleep(&(struct timespec){.tv_nsec = HEAD_START_MS * 1000000L}, NULL);
+        give_head_start();
     return is_written;
+}
+
+// Tunnels of forward proxies are listeners, too, and have to be there before routes lead to them.
+static bool write_listeners(struct folder *folder)
+{
+    bool has_tunnels = bootstrap_has_tunnels(folder->bootstrap);
+    if (!write_routes(folder, has_tunnels) || !write_list(folder, "lds", "lds.json"))
+        return false;
+    if (!has_tunnels)
+        return true;
+    give_head_start();
+    return write_routes(folder, false);
 }
 
 // Limits first, and what is named before what names it: secrets, clusters, routes, listeners.
@@ -174,7 +201,7 @@ bool envoy_write_xds(struct cli *cli, struct arena *arena, const struct bootstra
                             .version = arena_printf(arena, "%lld", (long long)time(NULL))};
     map_init(&folder.files, arena, 0);
     if (!write_list(&folder, "rtds", "rtds.json") || !write_secrets(&folder) || !write_clusters(&folder) ||
-        !write_routes(&folder) || !write_list(&folder, "lds", "lds.json"))
+        !write_listeners(&folder))
         return false;
     remove_others(&folder);
     return true;

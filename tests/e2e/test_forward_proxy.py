@@ -13,6 +13,7 @@ import certificates as make
 import pytest
 import vectors
 from envoy import Envoy
+from test_upstream_h2 import Backend as Http2Backend, answers
 
 CONFIG = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -143,7 +144,7 @@ class Backend(Server):
 
 
 class Proxy(Server):
-    """A forward proxy that leads every tunnel to one backend."""
+    """A forward proxy that leads every tunnel to one backend; without one, to the port that is asked for."""
 
     def __init__(self, backend_port, answer=None):
         self.backend_port, self.answer = backend_port, answer
@@ -159,7 +160,8 @@ class Proxy(Server):
                 return
         else:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", self.backend_port)) as backend:
+        port = self.backend_port or int(self.seen[-1].split()[1].rsplit(b":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as backend:
             threading.Thread(target=self._pump, args=(backend, connection), daemon=True).start()
             self._pump(connection, backend)
 
@@ -289,6 +291,25 @@ def test_a_proxy_that_is_silent_is_within_the_limit(start):
     assert status == 504
 
 
+def test_http2_goes_through_it(start, folder):
+    """With requests at once on one tunnel."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "good.pem", folder / "good.key")
+    context.set_alpn_protocols(["h2"])
+    backend = Http2Backend(answers, context=context)
+    native, _, proxy = start()
+    proxy.backend_port = backend.port
+    assert ask(native)[0] == 200
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(ask(native)[0])) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [200] * 10 and len(backend.connections) == 1 and len(proxy.seen) == 1
+    backend.sock.close()
+
+
 def test_plain_routes_are_not_led_through_it(start):
     native, backend, proxy = start(with_tls=False)
     connection = http.client.HTTPConnection("127.0.0.1", native.port, timeout=20)
@@ -358,12 +379,24 @@ def test_tunnels_by_files_that_envoy_follows(start, kind, tmp_path):
             assert time.monotonic() < end
             time.sleep(0.05)
     assert b"proxy-authorization: Basic" in proxy.seen[0]
-    text = native.file.read_text()
-    other = Proxy(backend.port)
-    native.file.write_text(text.replace(f"localhost:{proxy.port}", f"localhost:{other.port}"))
-    subprocess.run([str(vectors.weir()), "envoy", str(native.file), "--address", "127.0.0.1", "--admin-port", "0", "--xds-dir", str(folder)],
-                   check=True, capture_output=True)
+    def change(text):
+        native.file.write_text(text)
+        subprocess.run([str(vectors.weir()), "envoy", str(native.file), "--address", "127.0.0.1", "--admin-port", "0", "--xds-dir", str(folder)],
+                       check=True, capture_output=True)
+
+    text, other = native.file.read_text(), Proxy(backend.port)
+    text = text.replace(f"localhost:{proxy.port}", f"localhost:{other.port}")
+    change(text)
     while not other.seen:
         assert ask(native)[0] == 200 and time.monotonic() < end
         time.sleep(0.05)
+    # Another backend behind it, while it is asked for: its tunnel is there before its route.
+    more = Backend(backend.context)
+    changer = threading.Thread(target=change, args=(text.replace(f"port: {backend.port}", f"port: {more.port}"),))
+    other.backend_port = None  # each to its own
+    changer.start()
+    while not more.seen:
+        assert ask(native)[0] == 200 and time.monotonic() < end
+    changer.join()
     other.listener.close()
+    more.listener.close()
