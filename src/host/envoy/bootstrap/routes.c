@@ -1,6 +1,7 @@
 // Route configurations: a virtual host for each Gateway listener of a port, with the resources for the module, and a
 // hash map from rules to routes.
 #include "host/envoy/bootstrap/bootstrap.h"
+#include "host/envoy/bootstrap/tls.h"
 
 #include <stdio.h>
 
@@ -340,12 +341,81 @@ static void emit_host(const struct bootstrap *bootstrap, struct emit *emit, cons
     emit_end(emit);
 }
 
-// A listener behind TLS has its routes for itself: SNI has chosen it, no other may be reached by Host.
+// Requests for hosts of listeners that this connection is not for (S9); the module has no part in them.
+static void emit_misdirected(struct emit *emit)
+{
+    static const char body[] = "{\"error\":{\"message\":\"This connection was made for another host.\",\"type\":\""
+                               "invalid_request_error\",\"param\":null,\"code\":\"misdirected_request\"}}";
+    emit_object(emit, "typed_per_filter_config");
+    emit_any(emit, "weir", "envoy.config.route.v3.FilterConfig");
+    emit_bool(emit, "disabled", true);
+    emit_end(emit);
+    emit_end(emit);
+    emit_list(emit, "response_headers_to_add");
+    emit_object(emit, "");
+    emit_object(emit, "header");
+    emit_cstr(emit, "key", "content-type");
+    emit_cstr(emit, "value", "application/json");
+    emit_end(emit);
+    emit_cstr(emit, "append_action", "OVERWRITE_IF_EXISTS_OR_ADD");
+    emit_end(emit);
+    emit_list_end(emit);
+    emit_list(emit, "routes");
+    emit_object(emit, "");
+    emit_object(emit, "match");
+    emit_cstr(emit, "prefix", "/");
+    emit_end(emit);
+    emit_object(emit, "direct_response");
+    emit_u64(emit, "status", 421);
+    emit_object(emit, "body");
+    emit_cstr(emit, "inline_string", body);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+    emit_list_end(emit);
+}
+
+// Whether requests for `other` may come over connections for `own`; one Gateway, because it has the access log.
+static bool is_shared(const struct config_listener *own, const struct config_listener *other)
+{
+    return other->protocol == LISTENER_HTTPS && slice_eq(own->gateway, other->gateway) &&
+           slice_eq(own->namespace_, other->namespace_) && bootstrap_server_tls_is_same(&own->tls, &other->tls);
+}
+
+static void emit_other_hosts(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *own)
+{
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++) {
+        const struct config_listener *other = &bootstrap->config->listeners[i];
+        char name[40];
+        if (other == own || other->port != own->port)
+            continue;
+        if (is_shared(own, other)) {
+            emit_host(bootstrap, emit, other, false);
+            continue;
+        }
+        snprintf(name, sizeof name, "misdirected-%zu", i);
+        emit_object(emit, "");
+        emit_cstr(emit, "name", name);
+        emit_list(emit, "domains");
+        emit_text(emit, "", other->hostname.len ? other->hostname : SLICE("*"));
+        emit_list_end(emit);
+        emit_misdirected(emit);
+        emit_end(emit);
+    }
+}
+
+// SNI has chosen the listener. Another one of the port is reached by Host only where it shows the same certificates and
+// has the same demands on clients. Hosts that none names go to this one, whose route table answers them.
 static void emit_own_routes(const struct bootstrap *bootstrap, struct emit *emit,
                             const struct config_listener *listener)
 {
+    bool has_catch_all = false;
+    for (size_t i = 0; i < bootstrap->config->listener_count; i++)
+        has_catch_all |=
+            bootstrap->config->listeners[i].port == listener->port && !bootstrap->config->listeners[i].hostname.len;
     emit_list(emit, "virtual_hosts");
-    emit_host(bootstrap, emit, listener, true);
+    emit_host(bootstrap, emit, listener, !has_catch_all);
+    emit_other_hosts(bootstrap, emit, listener);
     emit_list_end(emit);
 }
 
