@@ -8,6 +8,7 @@
 #define FILTER_TYPE "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
 #define STRING_TYPE "google.protobuf.StringValue"
 #define DRAIN_MS 1000
+#define BUFFER_BYTES ((size_t)1 << 20)
 
 bool bootstrap_is_first_of_port(const struct bootstrap *bootstrap, size_t listener)
 {
@@ -126,9 +127,23 @@ static void emit_manners(const struct bootstrap *bootstrap, struct emit *emit, c
     emit_cstr(emit, "path_with_escaped_slashes_action", "KEEP_UNCHANGED");
 }
 
+// For answers of Envoy's own routes: clients that are still sending miss what comes before their body has ended.
+static void emit_buffer(struct emit *emit)
+{
+    emit_object(emit, "");
+    emit_cstr(emit, "name", "buffer");
+    emit_bool(emit, "disabled", true); // but where a virtual host wants it (routes.c)
+    emit_any(emit, "typed_config", "envoy.extensions.filters.http.buffer.v3.Buffer");
+    emit_u64(emit, "max_request_bytes", BUFFER_BYTES);
+    emit_end(emit);
+    emit_end(emit);
+}
+
 static void emit_filters(const struct bootstrap *bootstrap, struct emit *emit, size_t listener)
 {
     emit_list(emit, "http_filters");
+    if (bootstrap->config->listeners[listener].protocol == LISTENER_HTTPS)
+        emit_buffer(emit);
     emit_typed(emit, "", "weir", FILTER_TYPE);
     bootstrap_module(bootstrap, emit);
     emit_cstr(emit, "filter_name", "weir");

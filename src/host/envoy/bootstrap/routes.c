@@ -350,6 +350,10 @@ static void emit_misdirected(struct emit *emit)
     emit_any(emit, "weir", "envoy.config.route.v3.FilterConfig");
     emit_bool(emit, "disabled", true);
     emit_end(emit);
+    emit_any(emit, "buffer", "envoy.config.route.v3.FilterConfig");
+    emit_object(emit, "config"); // enabled
+    emit_end(emit);
+    emit_end(emit);
     emit_end(emit);
     emit_list(emit, "response_headers_to_add");
     emit_object(emit, "");
