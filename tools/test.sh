@@ -53,7 +53,7 @@ for part in "$@"; do
         step "TLS of both sides, and passed on, through Envoy"
         pytest tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py tests/e2e/test_passthrough.py --host envoy
         step "through Envoy: hostile requests, streams"
-        pytest tests/e2e/hostile/test_requests_in_envoy.py tests/e2e/test_streams.py --host envoy
+        pytest tests/e2e/hostile/test_requests_in_envoy.py tests/e2e/test_streams.py tests/e2e/test_h2.py --host envoy
         step "Envoy with the module under the address and undefined-behaviour sanitizers, two workers"
         tools/build.sh asan
         WEIR=build/asan/weir WEIR_WORKERS=2 pytest tests/hosts --host envoy

@@ -12,6 +12,7 @@ import h2.events
 import pytest
 
 from conftest import EXAMPLES, rss_kib
+import envoy_differences
 from http2 import (CONTINUATION, DATA, GOAWAY, HEADERS, JSON, PING, PREFACE, PRIORITY, SETTINGS, WINDOW_UPDATE, Http2,
                    frame, head)
 from native import Native
@@ -71,7 +72,7 @@ def test_many_at_once_on_one_connection(port):
     client.close()
 
 
-def test_the_preface_at_every_split(port):
+def test_the_preface_at_every_split(native_only, port):
     settings = frame(SETTINGS)
     for at in range(1, 24):
         with socket.create_connection(("127.0.0.1", port)) as sock:
@@ -188,7 +189,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed(gateway, name):
+def test_malformed(gateway, kind, name):
+    if kind is not Native and name in envoy_differences.HTTP2:
+        pytest.skip("read more kindly by Envoy")
     front = gateway(EXAMPLES / "quickstart.yaml")
     client = Http2(front.port)
     answer = client.ask(MALFORMED[name], BODY)
@@ -213,7 +216,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(port, name):
+def test_refused(native_only, port, name):
     fields, status = REFUSED[name]
     client = Http2(port)
     answer = client.ask(fields)
@@ -265,7 +268,7 @@ def test_a_large_body_passes_the_windows(gateway):
     client.close()
 
 
-def test_a_body_that_is_whole_gets_no_window_back(port):
+def test_a_body_that_is_whole_gets_no_window_back(native_only, port):
     """A frame, and a system call, that nobody needs. What the kernel hands over in two parts may get one."""
     client, needless = Http2(port), 0
     body = json.dumps({"model": "demo", "messages": [{"role": "user", "content": "x" * 40000}]}).encode()
@@ -395,7 +398,9 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_ends_the_connection(quickstart, port, name):
+def test_a_flood_ends_the_connection(quickstart, port, kind, name):
+    if kind is not Native and name in envoy_differences.FLOODS:
+        pytest.skip("let pass by Envoy")
     client = Http2(port)
     opened(client)
     try:
@@ -417,7 +422,7 @@ def test_pings_now_and_then_are_fine(port):
     client.close()
 
 
-def test_frames_that_cross_our_close_meet_no_reset(port):
+def test_frames_that_cross_our_close_meet_no_reset(native_only, port):
     client = Http2(port)
     client.raw(frame(GOAWAY, 0, 0, struct.pack(">II", 0, 0xff)))
     while client.socket.recv(65536):
@@ -469,7 +474,7 @@ def test_too_many_continuations(port):
     assert client.is_closed
 
 
-def test_an_hpack_bomb_is_cut(quickstart, port):
+def test_an_hpack_bomb_is_cut(native_only, quickstart, port):
     """One entry of 4 KB in the table, named thousands of times by one byte each."""
     client = Http2(port)
     block = b"\x82\x86\x84\x41\x01a" + b"\x40\x01x" + b"\x7f\xc1\x1d" + b"a" * 3904 + b"\xbe" * 10000
@@ -514,7 +519,7 @@ spec:
 """
 
 
-def test_slow_requests_and_idle_connections_end(tmp_path, mock):
+def test_slow_requests_and_idle_connections_end(native_only, tmp_path, mock):
     native, port = behind(tmp_path, type("Mock", (), {"port": mock}), TIMES)
     try:
         idle = Http2(port)
@@ -558,7 +563,7 @@ def test_a_stream_that_is_not_read_ends_and_its_connection_stays(tmp_path):
         assert native.stop() == 0
 
 
-def test_a_drain_says_goaway_and_lets_streams_end(tmp_path):
+def test_a_drain_says_goaway_and_lets_streams_end(native_only, tmp_path):
     go = []
 
     def serve(connection, _):

@@ -43,6 +43,11 @@ HOSTILE = {
         "lines: a megabyte of method", "targets: target of 100 KB"],
 }
 
+# The same of malformed requests over HTTP/2 (tests/e2e/test_h2.py): values are trimmed, methods are the module's to refuse (405),
+# and a Host beside :authority is dropped. Of floods: frames of unknown kinds are skipped without end.
+HTTP2 = ["blank in front of a value", ":method unknown", ":method in lower case", "host against :authority"]
+FLOODS = ["unknown frames"]
+
 # Odd requests that Envoy refuses though they could be served.
 STRICTER = ["Connection names what the gateway adds"]
 

@@ -262,14 +262,26 @@ def post(port, body, headers=()):
     return response.status, response.read(), response
 
 
+def switched_on_by_routes(bootstrap):
+    """The module's filter as Envoy Gateway writes it: off, and on again for what a virtual host's routes take."""
+    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"][0].update(name="envoy.filters.http.dynamic_modules/weir", disabled=True)
+    manager["route_config"]["virtual_hosts"][0]["typed_per_filter_config"] = {"envoy.filters.http.dynamic_modules/weir": {
+        "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}}
+    return bootstrap
+
+
+@pytest.mark.parametrize("is_by_route", [False, True], ids=["always on", "on by route"])
 @pytest.mark.parametrize("pinned, expected", [("clear", 202), ("keep", 201)])
-def test_lifting_alone_for_routes_of_others(tmp_path, mock, pinned, expected):
+def test_lifting_alone_for_routes_of_others(tmp_path, mock, pinned, expected, is_by_route):
     port = vectors.free_port()
     text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
     file = tmp_path / "weir.yaml"
     file.write_text(text)
     written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
     bootstrap = by_headers(json.loads(written.stdout), {"forward": "headers", "pinned": pinned, "config": text})
+    if is_by_route:
+        bootstrap = switched_on_by_routes(bootstrap)
     envoy = Envoy(file, bootstrap=json.dumps(bootstrap))
     try:
         assert post(port, {"model": "demo", "messages": []})[0] == 201

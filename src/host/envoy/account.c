@@ -24,7 +24,7 @@ static void put_log_metadata(const struct stream *stream, struct arena *scratch,
     items[count++] =
         (struct record_metadata){.key = SLICE("client_ip"), .text = ip_of(record->downstream_remote_address)};
     // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
-    if ((stream->is_replying || stream->is_cut) && !slice_eq(record->flags, SLICE("-")))
+    if ((stream->is_replying || stream->is_cut || stream_is_left(stream)) && !slice_eq(record->flags, SLICE("-")))
         items[count++] = (struct record_metadata){.key = SLICE("flags"), .text = record->flags};
     int64_t upstream_ms = record->upstream_time_us / 1000;
     if (record->upstream_time_us >= 0)

@@ -135,10 +135,11 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
     stream->early_error = failure_of_head(slice_of(details), map.status);
     if (stream->early_error == ERROR_UPGRADE && is_connect(stream)) // to Envoy one kind of upgrade
         stream->early_error = ERROR_METHOD_NOT_ALLOWED;
-    struct slice body = refusal_body(stream->early_error, scratch);
-    refusal_write_head(stream->filter, stream->early_error, body.len, (uint64_t[]){random_u64(), random_u64()});
+    struct refusal refusal;
+    refusal_make(&refusal, stream->early_error, scratch, (uint64_t[]){random_u64(), random_u64()});
+    refusal_write_head(stream->filter, stream->early_error, &refusal);
     if (is_end)
-        add_body(stream, body);
+        add_body(stream, refusal.body);
 }
 
 static void replace_early(struct stream *stream, bool is_end)
@@ -151,23 +152,35 @@ static void replace_early(struct stream *stream, bool is_end)
     arena_fini(&scratch);
 }
 
-static void answer_head(struct stream *stream, struct arena *scratch, bool is_end)
+// A status that says nothing: 101, which nobody has asked for and after which anything may come, or one of four digits.
+static enum envoy_headers_status refuse_status(struct stream *stream, struct arena *scratch)
+{
+    attempt_failed(exchange_attempt(stream->exchange), ERROR_UPSTREAM_MALFORMED, SLICE(""), now_us());
+    exchange_fail(stream->exchange, ERROR_UPSTREAM_MALFORMED); // does nothing when a reply is ready
+    send_reply(stream, scratch);
+    return ENVOY_HEADERS_STOP;
+}
+
+static enum envoy_headers_status answer_head(struct stream *stream, struct arena *scratch, bool is_end)
 {
     struct attempt *attempt = exchange_attempt(stream->exchange);
     struct header_map map;
     if (!headers_read(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map))
-        return;
+        return ENVOY_HEADERS_CONTINUE;
+    if (map.status < 200)
+        return refuse_status(stream, scratch);
     struct response_head head = {.status = map.status, .version = HTTP_1_1, .fields = map.fields};
     attempt_request_sent(attempt); // Envoy has copied the body
     struct attempt_verdict verdict = attempt_response_head(attempt, &head, !is_end, map.content_length, now_us());
     if (verdict.kind != ATTEMPT_PASS) {
         become_reply(stream, scratch, is_end);
-        return;
+        return ENVOY_HEADERS_CONTINUE;
     }
     stream->is_answer_begun = true;
     stream->is_answer_over = is_end;
     bool keeps_length = is_end || verdict.body_bytes >= 0; // of an answer to HEAD it is what GET would have got
     headers_become(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &verdict.head->fields, keeps_length);
+    return ENVOY_HEADERS_CONTINUE;
 }
 
 enum envoy_headers_status stream_response_headers(struct stream *stream, bool is_end)
@@ -177,6 +190,7 @@ enum envoy_headers_status stream_response_headers(struct stream *stream, bool is
         stream->is_answer_over = is_end;
         return ENVOY_HEADERS_CONTINUE;
     }
+    enum envoy_headers_status status = ENVOY_HEADERS_CONTINUE;
     scratch_init(&scratch);
     if (!stream->exchange)
         answer_early(stream, &scratch, is_end);
@@ -185,9 +199,9 @@ enum envoy_headers_status stream_response_headers(struct stream *stream, bool is
     else if (stream->has_local_reply || !exchange_attempt(stream->exchange))
         answer_failure(stream, &scratch, is_end);
     else
-        answer_head(stream, &scratch, is_end);
+        status = answer_head(stream, &scratch, is_end);
     arena_fini(&scratch);
-    return ENVOY_HEADERS_CONTINUE;
+    return status;
 }
 
 static void replace_body(struct stream *stream, bool is_end)

@@ -52,10 +52,12 @@ static bool is_plain(const struct stream *stream, const struct record *record)
 // What Weir refused or cut itself Envoy has no letters for; all else it flags better than we could.
 static void correct(const struct stream *stream, struct record *record, struct buf *flags)
 {
-    bool is_own = stream->is_replying || stream->is_cut;
+    bool is_own = stream->is_replying || stream->is_cut || stream_is_left(stream);
     if (!is_own || slice_eq(record->flags, SLICE("-")))
         record->flags = flags_of(stream, flags);
-    if (!stream->is_cut || stream->has_local_reply) // Envoy does not know why we cut an answer
+    // Envoy does not know why we cut an answer, and calls a stream that its client has reset a served one.
+    bool is_known = !stream->is_cut && !stream_is_left(stream);
+    if (is_known || stream->has_local_reply)
         record->details = attribute(stream, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS, record->details);
     uint64_t status;
     if (stream->is_guarded &&

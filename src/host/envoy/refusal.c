@@ -44,22 +44,38 @@ enum error_code refusal_of_head(const struct config_client *limits, enum http_ve
 struct slice refusal_body(enum error_code error, struct arena *arena)
 {
     const struct error_info *info = error_info(error);
-    return arena_printf(arena,
-                        "{\"error\":{\"message\":\"" SLICE_FMT "\",\"type\":\"" SLICE_FMT
-                        "\",\"param\":null,\"code\":\"" SLICE_FMT "\"}}",
-                        SLICE_ARG(info->message), SLICE_ARG(info->type), SLICE_ARG(info->code));
+    struct slice body = arena_printf(arena,
+                                     "{\"error\":{\"message\":\"" SLICE_FMT "\",\"type\":\"" SLICE_FMT
+                                     "\",\"param\":null,\"code\":\"" SLICE_FMT "\"}}",
+                                     SLICE_ARG(info->message), SLICE_ARG(info->type), SLICE_ARG(info->code));
+    return body.ptr ? body : SLICE("");
 }
 
-void refusal_write_head(struct envoy_filter *filter, enum error_code error, size_t body_bytes, const uint64_t random[2])
+static void add(struct refusal *refusal, struct slice name, struct slice value)
 {
-    char id[40];
-    int len = snprintf(id, sizeof id, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(random[0] >> 32),
+    refusal->headers[refusal->count++] = (struct envoy_header){name.ptr, name.len, value.ptr, value.len};
+}
+
+void refusal_make(struct refusal *refusal, enum error_code error, struct arena *arena, const uint64_t random[2])
+{
+    int len = snprintf(refusal->id, sizeof refusal->id, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(random[0] >> 32),
                        (unsigned)(random[0] >> 16) & 0xffff, (unsigned)random[0] & 0xfff, (unsigned)(random[1] >> 52),
                        (unsigned long long)random[1] & 0xffffffffffffULL);
-    headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE(":status"), error_info(error)->status);
-    headers_set(filter, ENVOY_RESPONSE_HEADERS, SLICE("content-type"), SLICE("application/json"));
-    headers_set(filter, ENVOY_RESPONSE_HEADERS, SLICE("x-request-id"), slice_make(id, (size_t)len));
-    headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE("content-length"), body_bytes);
+    refusal->count = 0;
+    refusal->body = refusal_body(error, arena);
+    add(refusal, SLICE("content-type"), SLICE("application/json"));
+    add(refusal, SLICE("x-request-id"), slice_make(refusal->id, (size_t)len));
     if (error == ERROR_METHOD_NOT_ALLOWED)
-        headers_set(filter, ENVOY_RESPONSE_HEADERS, SLICE("allow"), SLICE(HTTP_METHODS_SERVED));
+        add(refusal, SLICE("allow"), SLICE(HTTP_METHODS_SERVED));
+}
+
+void refusal_write_head(struct envoy_filter *filter, enum error_code error, const struct refusal *refusal)
+{
+    headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE(":status"), error_info(error)->status);
+    for (size_t i = 0; i < refusal->count; i++) {
+        const struct envoy_header *header = &refusal->headers[i];
+        headers_set(filter, ENVOY_RESPONSE_HEADERS, slice_make(header->name, header->name_len),
+                    slice_make(header->value, header->value_len));
+    }
+    headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE("content-length"), refusal->body.len);
 }

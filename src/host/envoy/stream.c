@@ -2,6 +2,7 @@
 #include "host/envoy/stream_parts.h"
 
 #include "host/envoy/log.h"
+#include "host/envoy/metadata.h"
 #include "host/envoy/refusal.h"
 #include "host/envoy/table.h"
 
@@ -123,18 +124,20 @@ static void remove_steering(const struct stream *stream, const struct header_map
 }
 
 // What the native host's own codecs would have refused (S9).
-static void check_head(const struct stream *stream, enum http_version version, const struct header_map *map,
-                       enum exchange_want *ret_want)
+static enum error_code check_head(const struct settings *settings, enum http_version version,
+                                  const struct header_map *map)
 {
-    enum error_code error = refusal_of_head(&exchange_listener(stream->exchange)->client, version, map);
-    if (error != ERROR_NONE)
-        *ret_want = exchange_fail(stream->exchange, error);
+    const struct config *config = snapshot_config(settings->snapshot);
+    return refusal_of_head(&config->listeners[settings->listener_id].client, version, map);
 }
 
-static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_end, enum exchange_want *ret_want)
+// False: the request goes no further, *ret_error says why (ERROR_OVERLOADED: no memory).
+static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_end, enum exchange_want *ret_want,
+                          enum error_code *ret_error)
 {
     const struct settings *settings = settings_of(stream);
     struct header_map map;
+    *ret_error = ERROR_OVERLOADED;
     if (!settings->snapshot) {
         log_text(ENVOY_LOG_ERROR, SLICE("weir: "), SLICE("neither the filter nor the route has resources"));
         return false;
@@ -155,21 +158,31 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
     };
     if (head.version == HTTP_1_0 && slice_eq(map.authority, SLICE(WEIR_NO_HOST)))
         map.authority = head.authority = SLICE("");
+    enum error_code error = check_head(settings, version, &map);
+    if (error != ERROR_NONE) {
+        *ret_error = error;
+        return false;
+    }
     stream->forward = settings->forward;
     stream->keeps_pinned_model = settings->keeps_pinned_model;
     stream->exchange = exchange_open(settings->snapshot, settings->listener_id, &client, &head,
                                      is_end ? 0 : map.content_length, ret_want);
-    if (stream->exchange)
-        check_head(stream, head.version, &map, ret_want);
-    remove_steering(stream, &map); // last: it ends the life of what the map has borrowed
+    remove_steering(stream, &map);
     return stream->exchange;
 }
 
-// Without memory even for an exchange, or without a configuration: never let a request pass that nobody looked at.
-static void refuse(struct stream *stream)
+// Without an exchange: what the native host's codecs would refuse too, and, without memory for one or without a
+// configuration, a request that nobody has looked at and that therefore may not pass.
+static void refuse(struct stream *stream, struct arena *scratch, enum error_code error)
 {
+    struct refusal refusal;
+    refusal_make(&refusal, error, scratch, (uint64_t[]){random_u64(), random_u64()});
     stream->is_replying = true;
-    ENVOY_CALL(http_send_response)(stream->filter, 503, NULL, 0, bytes_of(SLICE("")), bytes_of(SLICE("overload")));
+    if (error_info(error)->flags.len)
+        metadata_put_text(stream->filter, SLICE(WEIR_METADATA), SLICE("flags"), error_info(error)->flags);
+    ENVOY_CALL(http_send_response)
+    (stream->filter, error_info(error)->status, refusal.headers, refusal.count, bytes_of(refusal.body),
+     bytes_of(error_info(error)->details));
 }
 
 // ---- our own answers ------------------------------------------------------------------------------------------
@@ -190,7 +203,7 @@ static struct slice body_of(const struct exchange_reply *reply, struct arena *sc
     return filler ? slice_make(filler, (size_t)length) : reply->body;
 }
 
-static void send_reply(struct stream *stream, struct arena *scratch)
+void send_reply(struct stream *stream, struct arena *scratch)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
     const struct fields *fields = &reply->head.fields;
@@ -318,12 +331,13 @@ enum envoy_headers_status stream_request_headers(struct stream *stream, bool is_
     enum exchange_want want;
     enum envoy_headers_status status = ENVOY_HEADERS_STOP;
     scratch_init(&scratch);
-    if (open_exchange(stream, &scratch, is_end, &want)) {
+    enum error_code error;
+    if (open_exchange(stream, &scratch, is_end, &want, &error)) {
         if (want == EXCHANGE_WANT_BODY && is_end)
             want = exchange_body(stream->exchange, slice_make("", 0), true);
         status = follow_head(stream, &scratch, want);
     } else {
-        refuse(stream);
+        refuse(stream, &scratch, error);
     }
     arena_fini(&scratch);
     return status;

@@ -30,6 +30,15 @@ struct stream {
     uint64_t sent_bytes;
 };
 
+// At its end: the client has gone before the answer was over.
+static inline bool stream_is_left(const struct stream *stream)
+{
+    return !stream->is_cut && !stream->is_answer_over && !stream->is_replying && !stream->has_local_reply;
+}
+
+// Sends the exchange's reply instead of what there is, or would be.
+void send_reply(struct stream *stream, struct arena *scratch);
+
 // Memory for the length of one hook, whose end is arena_fini: an open stream holds none of it.
 static inline void scratch_init(struct arena *scratch)
 {

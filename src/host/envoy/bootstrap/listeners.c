@@ -52,6 +52,8 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
     emit_u64(emit, "max_concurrent_streams", client->h2_streams);
     emit_u64(emit, "initial_stream_window_size", client->h2_stream_window);
     emit_u64(emit, "initial_connection_window_size", client->h2_connection_window);
+    // A malformed request is its stream's error, not that of all on its connection (RFC 9113 section 8.1.1).
+    emit_bool(emit, "override_stream_error_on_invalid_http_message", true);
     emit_end(emit);
     uint64_t kib = (client->header_bytes + 1023) / 1024;
     emit_u64(emit, "max_request_headers_kb", kib < 8192 ? kib : 8192);
