@@ -1,7 +1,6 @@
 // Route configurations: a virtual host for each Gateway listener of a port, with the resources for the module, and a
 // hash map from rules to routes.
 #include "host/envoy/bootstrap/bootstrap.h"
-#include "host/envoy/bootstrap/tls.h"
 
 #include <stdio.h>
 
@@ -379,37 +378,30 @@ static void emit_misdirected(struct emit *emit)
     emit_list_end(emit);
 }
 
-// Whether requests for `other` may come over connections for `own`; one Gateway, because it has the access log.
-static bool is_shared(const struct config_listener *own, const struct config_listener *other)
-{
-    return other->protocol == LISTENER_HTTPS && slice_eq(own->gateway, other->gateway) &&
-           slice_eq(own->namespace_, other->namespace_) && bootstrap_server_tls_is_same(&own->tls, &other->tls);
-}
-
+// Not even where they show the same certificates, as weir run does: each would stand in the routes of each.
 static void emit_other_hosts(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *own)
 {
+    size_t count = 0;
     for (size_t i = 0; i < bootstrap->config->listener_count; i++) {
         const struct config_listener *other = &bootstrap->config->listeners[i];
-        char name[40];
         if (other == own || other->port != own->port)
             continue;
-        if (is_shared(own, other)) {
-            emit_host(bootstrap, emit, other, false);
-            continue;
+        if (count++ == 0) {
+            emit_object(emit, "");
+            emit_cstr(emit, "name", "misdirected");
+            emit_list(emit, "domains");
         }
-        snprintf(name, sizeof name, "misdirected-%zu", i);
-        emit_object(emit, "");
-        emit_cstr(emit, "name", name);
-        emit_list(emit, "domains");
         emit_text(emit, "", other->hostname.len ? other->hostname : SLICE("*"));
-        emit_list_end(emit);
-        emit_misdirected(emit);
-        emit_end(emit);
     }
+    if (count == 0)
+        return;
+    emit_list_end(emit);
+    emit_misdirected(emit);
+    emit_end(emit);
 }
 
-// SNI has chosen the listener. Another one of the port is reached by Host only where it shows the same certificates and
-// has the same demands on clients. Hosts that none names go to this one, whose route table answers them.
+// SNI has chosen the listener, and no other is reached by Host. Hosts that none names go to this one, whose route table
+// answers them.
 static void emit_own_routes(const struct bootstrap *bootstrap, struct emit *emit,
                             const struct config_listener *listener)
 {

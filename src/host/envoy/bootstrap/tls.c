@@ -245,45 +245,6 @@ void bootstrap_server_tls(const struct bootstrap *bootstrap, struct emit *emit, 
     emit_end(emit);
 }
 
-static bool are_same(const struct slice *a, size_t a_count, const struct slice *b, size_t b_count)
-{
-    for (size_t i = 0; i < a_count && a_count == b_count; i++)
-        if (!slice_eq(a[i], b[i]))
-            return false;
-    return a_count == b_count;
-}
-
-static bool are_names_same(const struct config_server_tls *a, const struct config_server_tls *b)
-{
-    for (size_t i = 0; i < a->client_name_count && a->client_name_count == b->client_name_count; i++)
-        if (a->client_names[i].kind != b->client_names[i].kind || a->client_names[i].how != b->client_names[i].how ||
-            !slice_eq(a->client_names[i].value, b->client_names[i].value))
-            return false;
-    return a->client_name_count == b->client_name_count;
-}
-
-static bool are_certificates_same(const struct config_server_tls *a, const struct config_server_tls *b)
-{
-    for (size_t i = 0; i < a->certificate_count && a->certificate_count == b->certificate_count; i++)
-        if (!slice_eq(a->certificates[i].secret, b->certificates[i].secret))
-            return false;
-    return a->certificate_count == b->certificate_count;
-}
-
-static bool is_trust_same(const struct config_trust *a, const struct config_trust *b)
-{
-    return slice_eq(a->ca_pem, b->ca_pem) && slice_eq(a->crl_pem, b->crl_pem) &&
-           a->is_crl_for_leaf == b->is_crl_for_leaf;
-}
-
-bool bootstrap_server_tls_is_same(const struct config_server_tls *a, const struct config_server_tls *b)
-{
-    return a->asks_client == b->asks_client && a->is_client_optional == b->is_client_optional &&
-           is_trust_same(&a->client_trust, &b->client_trust) && are_certificates_same(a, b) && are_names_same(a, b) &&
-           are_same(a->client_hashes, a->client_hash_count, b->client_hashes, b->client_hash_count) &&
-           are_same(a->client_key_hashes, a->client_key_hash_count, b->client_key_hashes, b->client_key_hash_count);
-}
-
 // ---- towards backends -----------------------------------------------------------------------------------------
 
 static void emit_alt_name(struct emit *emit, const char *type, struct slice name)

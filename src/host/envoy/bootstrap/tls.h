@@ -11,9 +11,7 @@ void bootstrap_check_tls(const struct config_tls_choice *choice, const struct co
 void bootstrap_secret(struct emit *emit, const struct config_certificate *certificate);
 // The member "transport_socket" of a filter chain.
 void bootstrap_server_tls(const struct bootstrap *bootstrap, struct emit *emit, const struct config_server_tls *tls);
-// Whether two listeners show the same certificates and have the same demands on clients (as tls_server_is_same).
-bool bootstrap_server_tls_is_same(const struct config_server_tls *a, const struct config_server_tls *b);
-// A socket towards an endpoint of this host, with what ALPN is to offer: neither is no ALPN, unless the cluster follows it.
+// The same towards an endpoint of this host, with what ALPN is to offer: neither is no ALPN, unless the cluster follows it.
 void bootstrap_backend_tls(const struct bootstrap *bootstrap, struct emit *emit, const struct config_tls *tls,
                            struct slice host, bool offers_h2, bool offers_http_1);
 
