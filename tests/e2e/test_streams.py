@@ -180,6 +180,45 @@ def test_a_stalled_upstream_ends_in_its_time_limit(tmp_path):
         assert native.stop() == 0
 
 
+IDLE = """
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: ClientTrafficPolicy
+metadata: {name: idle, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: quickstart}]
+  timeout: {http: {streamIdleTimeout: 1s}}
+"""
+
+
+def test_a_body_that_stops_coming_ends_in_its_time_limit(tmp_path):
+    native, port = behind(tmp_path, Backend(lambda connection, _: connection.recv(1)), IDLE)
+    try:
+        begun = time.monotonic()
+        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        response = raw.read_response(sock)
+        assert response.status == 408 and 0.9 < time.monotonic() - begun < 6
+        assert json.loads(response.body)["error"]["code"] == "request_timeout" and response.values("x-request-id")
+        sock.close()
+    finally:
+        assert native.stop() == 0
+
+
+def test_an_answer_may_pause_for_longer_than_a_body(tmp_path):
+    def serve(connection, _):
+        time.sleep(1.5)
+        connection.sendall(SSE.encode() + chunk(EVENT))
+        time.sleep(1.5)
+        connection.sendall(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+    native, port = behind(tmp_path, Backend(serve), IDLE, rule={"streamIdleTimeout": "20s"})
+    try:
+        response = raw.send(port, REQUEST, STREAM)
+        assert response.is_complete and response.body == EVENT + b"data: [DONE]\n\n"
+    finally:
+        assert native.stop() == 0
+
+
 def test_a_stream_that_falls_silent_ends_in_an_error_event(tmp_path):
     def serve(connection, _):
         connection.sendall(SSE.encode() + chunk(EVENT))

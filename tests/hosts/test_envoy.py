@@ -598,3 +598,14 @@ def test_a_guard_in_front_of_the_module(tmp_path, mock, forward):
         assert post(port, {"model": "demo", "messages": []}, {"x-ai-eg-model": "believed by nobody else"})[0] == (200 if forward == "weir" else 201)
     finally:
         assert envoy.stop() == 0
+
+
+def test_a_held_body_may_pause_for_less_than_a_stream(tmp_path):
+    """Thirty seconds for a body, five minutes for an answer (S11), without waiting for them."""
+    written = subprocess.run([str(vectors.weir()), "envoy", str(vectors.ROOT / "examples/quickstart.yaml")], capture_output=True, check=True)
+    manager = json.loads(written.stdout)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    assert manager["stream_idle_timeout"] == "30.000s"
+    matcher = manager["route_config"]["virtual_hosts"][0]["matcher"]
+    for entry in matcher["matcher_tree"]["exact_match_map"]["map"].values():
+        assert entry["action"]["typed_config"]["route"]["idle_timeout"] == "300.000s"
+    assert all("route" not in route for route in matcher["on_no_match"]["action"]["typed_config"]["routes"])

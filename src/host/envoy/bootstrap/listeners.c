@@ -60,7 +60,8 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
     emit_ms(emit, "request_headers_timeout", client->head_timeout_ms);
     if (client->request_timeout_ms > 0)
         emit_ms(emit, "request_timeout", client->request_timeout_ms);
-    emit_ms(emit, "stream_idle_timeout", client->stream_idle_ms > 0 ? client->stream_idle_ms : 300000);
+    // Before a request has a route, that is while its body is held; routes say how long it may be silent then.
+    emit_ms(emit, "stream_idle_timeout", client->body_idle_timeout_ms);
 }
 
 // Whether requests for the one come by the connection manager of the other, too.
