@@ -217,6 +217,23 @@ def test_backends_change_under_a_connection(serve):
         assert connection.recv(10) == b"STILL"
 
 
+def test_names_change_beside_a_connection(serve):
+    """Connections for other names of the port stay, passed on or not."""
+    with serve("other.pass.example") as passed, serve("own.example") as own:
+        passed.sendall(b"abc")
+        assert passed.recv(10) == b"ABC"
+        own.sendall(b"GET / HTTP/1.1\r\nhost: own.example\r\n\r\n")
+        assert own.recv(65536).startswith(b"HTTP/1.1 50")
+        serve.file.write_text(serve.file.read_text().replace("one.pass.example", "gone.pass.example"))
+        serve.native.reload()
+        assert wait_for(lambda: serve.shown("one.pass.example") == "two", 5)
+        time.sleep(2)  # longer than Envoy drains here
+        passed.sendall(b"still")
+        assert passed.recv(10) == b"STILL"
+        own.sendall(b"GET / HTTP/1.1\r\nhost: own.example\r\n\r\n")
+        assert own.recv(65536).startswith(b"HTTP/1.1 50")
+
+
 def test_reload_leaves_it_alone(serve, kind):
     if kind is not Native:
         pytest.skip("a chain of filters whose names change is another one: Envoy drains its connections")
