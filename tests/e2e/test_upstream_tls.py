@@ -289,6 +289,13 @@ def test_chosen_algorithms(serve, choice, takes, refuses):
     assert ask(port)[0] == 502
 
 
+@pytest.mark.parametrize("algorithms, status", [("[rsa_pss_rsae_sha256, ECDSA+SHA256]", 200), ("[rsa_pss_rsae_sha256]", 502)])
+def test_chosen_signatures(serve, algorithms, status):
+    """The backend's key is of ECDSA."""
+    _, port, _ = serve("good", TRUSTED[:-1] + f", signatureAlgorithms: {algorithms}}}")
+    assert ask(port)[0] == status
+
+
 def test_name_of_each_endpoint(serve, certificates):
     """Without a TLS name each endpoint is asked for, and verified, by its own."""
     _, port, _ = serve("localhost", TRUSTED.replace(", sni: backend.example", ""))
