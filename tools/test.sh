@@ -52,8 +52,11 @@ for part in "$@"; do
             tests/e2e/test_upstream_h2.py --host envoy
         step "TLS of both sides, and passed on, through Envoy"
         pytest tests/e2e/test_tls.py tests/e2e/test_upstream_tls.py tests/e2e/test_passthrough.py --host envoy
-        step "through Envoy: hostile requests, streams"
-        pytest tests/e2e/hostile/test_requests_in_envoy.py tests/e2e/test_streams.py tests/e2e/test_h2.py --host envoy
+        step "vectors over sockets, Envoy with the module, HTTP/2 on both sides"
+        WEIR_HTTP=2 WEIR_UPSTREAM_HTTP=2 pytest tests/hosts/test_vectors.py --host envoy
+        step "through Envoy: hostile requests and answers, streams, HTTP/2"
+        pytest tests/e2e/hostile/test_requests_in_envoy.py tests/e2e/hostile/test_answers.py --host envoy
+        pytest tests/e2e/test_streams.py tests/e2e/test_h2.py --host envoy
         step "Envoy with the module under the address and undefined-behaviour sanitizers, two workers"
         tools/build.sh asan
         WEIR=build/asan/weir WEIR_WORKERS=2 pytest tests/hosts --host envoy

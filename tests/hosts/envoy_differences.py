@@ -48,6 +48,14 @@ HOSTILE = {
 HTTP2 = ["blank in front of a value", ":method unknown", ":method in lower case", "host against :authority"]
 FLOODS = ["unknown frames"]
 
+# Of hostile answers (tests/e2e/hostile/answers_table.py): what Envoy's codec takes in the same way, or refuses where it could pass.
+ANSWERS = [
+    "TE on HTTP/1.0", "bare LF", "bare LF behind the first line", "bare LF between fields", "bare CR in a value", "bare CR for all ends",
+    "CR CR LF", "head ended by LF LF", "head ended by CR LF CR X", "LF in the reason", "CR in the reason", "folded", "status behind two blanks",
+    "status behind a tab", "status with a tab behind", "HTTP/2.0", "HTTP/1.2", "HTTP/0.9 in the first line", "1xx without end",
+    "chunk data ended by LF", "chunk data longer than its size", "chunk extension of 100 KB", "trailers without end", "trailer with LF",
+    "body on 204, sized"]
+
 # Odd requests that Envoy refuses though they could be served.
 STRICTER = ["Connection names what the gateway adds"]
 

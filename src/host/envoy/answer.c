@@ -152,8 +152,9 @@ static void replace_early(struct stream *stream, bool is_end)
     arena_fini(&scratch);
 }
 
-// A status that says nothing: 101, which nobody has asked for and after which anything may come, or one of four digits.
-static enum envoy_headers_status refuse_status(struct stream *stream, struct arena *scratch)
+// A status that says nothing (101, which nobody has asked for and after which anything may come, or one of four digits), or a
+// length beyond 63 bits.
+static enum envoy_headers_status refuse_answer(struct stream *stream, struct arena *scratch)
 {
     attempt_failed(exchange_attempt(stream->exchange), ERROR_UPSTREAM_MALFORMED, SLICE(""), now_us());
     exchange_fail(stream->exchange, ERROR_UPSTREAM_MALFORMED); // does nothing when a reply is ready
@@ -167,8 +168,8 @@ static enum envoy_headers_status answer_head(struct stream *stream, struct arena
     struct header_map map;
     if (!headers_read(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map))
         return ENVOY_HEADERS_CONTINUE;
-    if (map.status < 200)
-        return refuse_status(stream, scratch);
+    if (map.status < 200 || map.is_length_malformed)
+        return refuse_answer(stream, scratch);
     struct response_head head = {.status = map.status, .version = HTTP_1_1, .fields = map.fields};
     attempt_request_sent(attempt); // Envoy has copied the body
     struct attempt_verdict verdict = attempt_response_head(attempt, &head, !is_end, map.content_length, now_us());
