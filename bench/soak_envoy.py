@@ -125,8 +125,8 @@ class Faults(socketserver.ThreadingTCPServer):
 def configuration(port, ports, generation):
     rules = [("good", ["good"]), ("retried", ["bad", "good"]), ("cut", ["cut"]), ("refused", ["refused"]), ("silent", ["bad", "silent"]),
              (f"new-{generation}", ["good"])]
-    def refs(names):
-        return ", ".join(f"{{name: {name}, priority: {i}}}" for i, name in enumerate(names))
+    def refs(names):  # with another weight a rule's cluster is another one
+        return ", ".join(f"{{name: {name}, priority: {i}, weight: {1 + generation % 4}}}" for i, name in enumerate(names))
     return CONFIG.format(port=port, log=OUT / "soak-access.log", rules="".join(RULE.format(model=model, refs=refs(names)) for model, names in rules),
                          backends="".join(BACKEND.format(name=name, port=at) for name, at in ports.items()))
 
@@ -138,7 +138,10 @@ class Soak:
         self.mock = subprocess.Popen([WEIR, "mock", "--port", "0", "--tokens", "40", "--rate", "100"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.mock.stderr.readline() or self.mock.stdout.readline()
         self.ports = {"good": int("".join(c for c in line.split("127.0.0.1:")[1].split()[0] if c.isdigit())), "bad": Faults("503").port, "cut": Faults("cut").port,
-                      "silent": Faults("silent").port, "refused": free_port()}
+                      "silent": Faults("silent").port}
+        self.deaf = socket.socket()  # bound, so that nobody else gets the port, and never listening
+        self.deaf.bind(("127.0.0.1", 0))
+        self.ports["refused"] = self.deaf.getsockname()[1]
         self.build = ROOT / ("build/asan" if options.sanitized else "build")
         self.xds, self.file = OUT / "soak-xds", OUT / "soak.yaml"
         self.xds.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Streams inside Envoy that end where nobody expects it: what the client sees, and that the module lets go of them. With the
 module of the preset asan (WEIR=build/asan/weir) every access is checked as well."""
+import pathlib
 import socket
 import struct
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 import http2
 import vectors
-from envoy import Envoy
+from envoy import Envoy, memory_checks
 
 CONFIG = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -239,6 +240,49 @@ def test_a_client_may_leave_anywhere(setup, play):
     for client in clients:
         client.join(30)
     setup.first.play = setup.second.play = good
+    setup.end()
+
+
+@pytest.mark.parametrize("play", [slowly, unavailable, silent, unfinished])
+def test_streams_of_a_connection_may_be_reset_anywhere(setup, play):
+    """HTTP/2: each at another time, the last ones with their connection."""
+    setup.first.play, setup.second.play = play, slowly
+    setup.start()
+    client = http2.Http2(setup.port)
+    streams = []
+    for number in range(24):
+        body = BODY[:number] if number % 3 == 0 else BODY
+        streams.append(client.request(http2.head("POST", "/v1/chat/completions", http2.JSON), body, end=body == BODY))
+        if number >= 8:
+            client.raw(http2.frame(http2.RST_STREAM, 0, streams[number - 8], struct.pack(">I", 8)))
+        time.sleep(0.01)
+    reset(client.socket)
+    setup.first.play = setup.second.play = good
+    setup.end()
+
+
+@pytest.mark.parametrize("play", [slowly, silent, unfinished])
+def test_envoy_may_end_under_open_streams(setup, play):
+    """Nothing of them is left over (leaks are counted when Envoy ends), in whatever state they are."""
+    setup.first.play = setup.second.play = play
+    setup.start()
+    connections = [setup.ask(REQUEST[:size]) for size in (1, 60, len(REQUEST) - 5, len(REQUEST)) for _ in range(6)]
+    client = http2.Http2(setup.port)
+    for _ in range(6):
+        client.request(http2.head("POST", "/v1/chat/completions", http2.JSON), BODY)
+    time.sleep(0.2)
+    assert setup.envoy.stop() == 0
+    for connection in [*connections, client.socket]:
+        connection.close()
+
+
+def test_the_sanitizer_has_the_heap_of_the_module(setup):
+    """What the preset asan is run for inside Envoy (asan_preload.c)."""
+    if not memory_checks(vectors.weir().parent):
+        pytest.skip("needs WEIR=build/asan/weir")
+    setup.start()
+    maps = [line.split("-")[0] for line in pathlib.Path(f"/proc/{setup.envoy.process.pid}/maps").read_text().splitlines() if " rw-p " in line]
+    assert any(0x602000000000 <= int(start, 16) < 0x640000000000 for start in maps)
     setup.end()
 
 

@@ -26,6 +26,8 @@ static const struct {
     {SLICE_INIT("request_payload_exceeded"), ERROR_BODY_TOO_LARGE},
     {SLICE_INIT("response_payload_too_large"), ERROR_UPSTREAM_TOO_LARGE},
     {SLICE_INIT("overload"), ERROR_OVERLOADED},
+    {SLICE_INIT("weir_unknown_backend"), ERROR_NO_HEALTHY_BACKEND}, // of the upstream position (try.c)
+    {SLICE_INIT("weir_no_stream"), ERROR_NO_HEALTHY_BACKEND},
 };
 
 // What is the client's fault in both places: the status tells it, whatever the codec calls it.

@@ -584,6 +584,7 @@ static void failures_have_names(void **state)
                      ERROR_CONNECT_TIMEOUT);
     assert_int_equal(failure_of(SLICE("no_healthy_upstream"), 503), ERROR_NO_HEALTHY_BACKEND);
     assert_int_equal(failure_of(SLICE("upstream_per_try_timeout"), 503), ERROR_FIRST_BYTE_TIMEOUT);
+    assert_int_equal(failure_of(SLICE("weir_unknown_backend"), 503), ERROR_NO_HEALTHY_BACKEND);
     assert_int_equal(failure_of(SLICE("something new"), 503), ERROR_UPSTREAM_RESET);
     assert_int_equal(failure_of(SLICE("something new"), 403), ERROR_NONE);
     assert_int_equal(failure_of(SLICE("stream_idle_timeout"), 408), ERROR_REQUEST_TIMEOUT);
