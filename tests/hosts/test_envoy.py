@@ -609,3 +609,27 @@ def test_a_held_body_may_pause_for_less_than_a_stream(tmp_path):
     for entry in matcher["matcher_tree"]["exact_match_map"]["map"].values():
         assert entry["action"]["typed_config"]["route"]["idle_timeout"] == "300.000s"
     assert all("route" not in route for route in matcher["on_no_match"]["action"]["typed_config"]["routes"])
+
+
+def test_a_rate_limit_behind_the_module(tmp_path, mock):
+    """Its own words and the id of the request reach the client, Envoy's letters the log."""
+    port, file = vectors.free_port(), tmp_path / "weir.yaml"
+    file.write_text(with_log(port, mock.port, JSON_LOG))
+    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
+    bootstrap = json.loads(written.stdout)
+    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    everything = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    manager["http_filters"].insert(1, {"name": "envoy.filters.http.local_ratelimit", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", "stat_prefix": "limit",
+        "token_bucket": {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "600s"}, "filter_enabled": everything, "filter_enforced": everything}})
+    envoy = Envoy(file, bootstrap=json.dumps(bootstrap))
+    try:
+        assert post(port, {"model": "demo", "messages": []})[0] == 200
+        status, body, response = post(port, {"model": "demo", "messages": []})
+        assert status == 429 and response.headers["x-request-id"]
+        assert body == b"local_rate_limited"
+        assert envoy.wait(lambda: len(envoy.lines) == 2, 10), envoy.lines
+        line = json.loads(envoy.lines[1])
+        assert (line["code"], line["flags"], line["model"]) == (429, "RL", "demo")
+    finally:
+        assert envoy.stop() == 0

@@ -17,9 +17,19 @@ static void drain(const struct stream *stream)
         ENVOY_CALL(http_drain_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, size);
 }
 
-// Gives an answer that came without a body one, in the hook of its head.
+static bool is_method(const struct stream *stream, struct slice wanted)
+{
+    struct envoy_bytes method = {NULL, 0};
+    return ENVOY_CALL(http_get_header)(stream->filter, ENVOY_REQUEST_HEADERS, bytes_of(SLICE(":method")), &method, 0,
+                                       NULL) &&
+           slice_eq(slice_of(method), wanted);
+}
+
+// Gives an answer that came without a body one, in the hook of its head. Not an answer to HEAD.
 static void add_body(struct stream *stream, struct slice body)
 {
+    if (!body.len || is_method(stream, SLICE("HEAD")))
+        return;
     ENVOY_CALL(http_append_body)(stream->filter, ENVOY_BUFFERED_RESPONSE_BODY, bytes_of(body));
     stream->sent_bytes += body.len;
 }
@@ -65,7 +75,11 @@ static void become_reply(struct stream *stream, struct arena *scratch, bool is_e
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
     headers_become(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &reply->head.fields, false);
     headers_set_number(stream->filter, ENVOY_RESPONSE_HEADERS, SLICE(":status"), reply->head.status);
-    headers_set_number(stream->filter, ENVOY_RESPONSE_HEADERS, SLICE("content-length"), is_end ? 0 : reply->body.len);
+    // Of an answer to HEAD it is what GET would have got; without memory a reply has no fields.
+    struct slice length = fields_value(&reply->head.fields, SLICE("content-length"));
+    headers_set(stream->filter, ENVOY_RESPONSE_HEADERS, SLICE("content-length"), length.len ? length : SLICE("0"));
+    if (is_end)
+        add_body(stream, reply->body);
     stream->is_reply_body = true;
     stream->is_answer_over = is_end;
 }
@@ -108,20 +122,14 @@ static void pass_guard(struct stream *stream, struct arena *scratch, bool is_end
         return;
     exchange_fail(stream->exchange, error_of_guard(map.status));
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
-    if (!is_end || reply->head.status != map.status)
-        return;
-    for (size_t i = 0; i < reply->head.fields.count; i++)
-        headers_set(stream->filter, ENVOY_RESPONSE_HEADERS, reply->head.fields.items[i].name,
-                    reply->head.fields.items[i].value);
-    add_body(stream, reply->body);
-}
-
-static bool is_connect(const struct stream *stream)
-{
-    struct envoy_bytes method = {NULL, 0};
-    return ENVOY_CALL(http_get_header)(stream->filter, ENVOY_REQUEST_HEADERS, bytes_of(SLICE(":method")), &method, 0,
-                                       NULL) &&
-           slice_eq(slice_of(method), SLICE("CONNECT"));
+    bool is_silent = is_end && reply->head.status == map.status;
+    for (size_t i = 0; i < reply->head.fields.count; i++) {
+        const struct field *field = &reply->head.fields.items[i];
+        if (is_silent || slice_eq(field->name, SLICE("x-request-id")))
+            headers_set(stream->filter, ENVOY_RESPONSE_HEADERS, field->name, field->value);
+    }
+    if (is_silent)
+        add_body(stream, reply->body);
 }
 
 static void answer_early(struct stream *stream, struct arena *scratch, bool is_end)
@@ -133,7 +141,7 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
     if (stream->early_error == ERROR_NONE || !headers_read(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map))
         return;
     stream->early_error = failure_of_head(slice_of(details), map.status);
-    if (stream->early_error == ERROR_UPGRADE && is_connect(stream)) // to Envoy one kind of upgrade
+    if (stream->early_error == ERROR_UPGRADE && is_method(stream, SLICE("CONNECT"))) // to Envoy one kind of upgrade
         stream->early_error = ERROR_METHOD_NOT_ALLOWED;
     struct refusal refusal;
     refusal_make(&refusal, stream->early_error, scratch, (uint64_t[]){random_u64(), random_u64()});
