@@ -143,7 +143,7 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
     stream->early_error = failure_of_head(slice_of(details), map.status);
     if (stream->early_error == ERROR_UPGRADE && is_method(stream, SLICE("CONNECT"))) // to Envoy one kind of upgrade
         stream->early_error = ERROR_METHOD_NOT_ALLOWED;
-    struct refusal refusal;
+    struct refusal refusal = {0};
     refusal_make(&refusal, stream->early_error, scratch, (uint64_t[]){random_u64(), random_u64()});
     refusal_write_head(stream->filter, stream->early_error, &refusal);
     if (is_end)

@@ -175,7 +175,7 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
 // configuration, a request that nobody has looked at and that therefore may not pass.
 static void refuse(struct stream *stream, struct arena *scratch, enum error_code error)
 {
-    struct refusal refusal;
+    struct refusal refusal = {0};
     refusal_make(&refusal, error, scratch, (uint64_t[]){random_u64(), random_u64()});
     stream->is_replying = true;
     if (error_info(error)->flags.len)
