@@ -60,7 +60,7 @@ def without_weir(bootstrap, name):
         virtual_host["routes"] = [route]
     for cluster in bootstrap["static_resources"]["clusters"]:
         for options in cluster["typed_extension_protocol_options"].values():
-            options.pop("http_filters")
+            options.pop("http_filters", None)
     return bootstrap
 
 

@@ -45,6 +45,8 @@ for part in "$@"; do
     envoy)
         step "vectors over sockets, Envoy with the module"
         pytest tests/hosts --host envoy
+        step "vectors over sockets, Envoy with the module, every attempt built in the upstream position"
+        WEIR_ENVOY_OPTIONS="--publish all" pytest tests/hosts/test_vectors.py --host envoy
         step "the founding examples and the OpenAI SDK through Envoy"
         pytest tests/e2e/test_founding.py tests/e2e/test_openai_python.py --host envoy
         step "through Envoy: who clients are, what their connections may do, backends behind proxies and over HTTP/2"

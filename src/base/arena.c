@@ -19,6 +19,13 @@ void arena_init(struct arena *arena, size_t block_bytes, size_t max_bytes)
     *arena = (struct arena){.block_bytes = block_bytes, .max_bytes = max_bytes};
 }
 
+void arena_init_in(struct arena *arena, void *space, size_t space_bytes, size_t block_bytes, size_t max_bytes)
+{
+    arena_init(arena, block_bytes, max_bytes);
+    arena->next = space;
+    arena->end = arena->next + space_bytes;
+}
+
 static void free_blocks(struct arena_block *block)
 {
     while (block) {
@@ -87,7 +94,6 @@ static void *alloc_large(struct arena *arena, size_t size)
     } else {
         block->older = NULL;
         arena->blocks = block;
-        arena->next = arena->end = (char *)block + bytes;
     }
     return block->data;
 }

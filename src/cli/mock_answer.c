@@ -493,8 +493,7 @@ static enum mock_step reply_half(struct work *work, struct slice body, struct bu
 // The rest of a padded body, PUMP_BYTES at a time: one that is shorter goes out with its head, as providers' answers do.
 static enum mock_step fill_more(struct mock_answer *answer, struct buf *out)
 {
-    size_t room = out->len < PUMP_BYTES ? PUMP_BYTES - out->len : 0;
-    size_t bytes = answer->fill < room ? (size_t)answer->fill : room;
+    size_t bytes = answer->fill < PUMP_BYTES ? (size_t)answer->fill : PUMP_BYTES;
     if (!buf_reserve(out, bytes))
         return MOCK_STEP_CUT;
     memset(out->ptr + out->len, 'x', bytes);

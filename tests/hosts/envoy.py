@@ -71,7 +71,7 @@ class Envoy(Native):
 
     def reload(self):
         """Writes the configuration anew and gives the bootstrap; Envoy follows a moment later."""
-        written = subprocess.run([str(weir()), "envoy", str(self.config), "--address", "127.0.0.1", "--admin-port", "0", *self.options],
+        written = subprocess.run([str(weir()), "envoy", str(self.config), "--address", "127.0.0.1", "--admin-port", "0", *os.environ.get("WEIR_ENVOY_OPTIONS", "").split(), *self.options],
                                  capture_output=True, env=self.env)
         if written.returncode != 0:
             raise RuntimeError("weir envoy failed:\n" + written.stderr.decode())

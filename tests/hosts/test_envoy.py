@@ -242,7 +242,8 @@ def by_headers(bootstrap, settings):
     manager["http_filters"][0]["typed_config"]["filter_config"]["value"] = json.dumps(settings)
     host = manager["route_config"]["virtual_hosts"][0]
     host.pop("typed_per_filter_config")
-    cluster = next(iter(host.pop("matcher")["matcher_tree"]["exact_match_map"]["map"]))
+    host.pop("matcher")
+    cluster = bootstrap["static_resources"]["clusters"][0]["name"]
 
     def route(status, *headers):
         answer = {"direct_response": {"status": status, "body": {"inline_string": "%d" % status}}} if status else {"route": {"cluster": cluster}}
@@ -251,7 +252,7 @@ def by_headers(bootstrap, settings):
     host["routes"] = [route(None, ("x-ai-eg-model", "demo"), ("x-plain", "1")), route(201, ("x-ai-eg-model", "demo")), route(202, ("x-ai-eg-backend", "pin")), route(203)]
     for one in bootstrap["static_resources"]["clusters"]:
         for options in one["typed_extension_protocol_options"].values():
-            options.pop("http_filters")
+            options.pop("http_filters", None)
     return bootstrap
 
 

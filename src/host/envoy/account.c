@@ -66,14 +66,14 @@ void stream_complete(struct stream *stream)
                                                                             : END_CLIENT_GONE;
     const struct record *record =
         exchange_close(stream->exchange, how, now_us(), stream->received_bytes, stream->sent_bytes);
-    struct arena scratch;
-    scratch_init(&scratch);
-    publish(stream, &scratch, record);
+    struct scratch memory __attribute__((uninitialized));
+    struct arena *scratch = scratch_init(&memory);
+    publish(stream, scratch, record);
     if (stream->settings->log_by == LOG_BY_WEIR) {
-        lines_put(stream, &scratch, record);
+        lines_put(stream, scratch, record);
     } else {
-        put_log_metadata(stream, &scratch, record);
-        restore_request(stream, &scratch, record);
+        put_log_metadata(stream, scratch, record);
+        restore_request(stream, scratch, record);
     }
-    arena_fini(&scratch);
+    scratch_fini(&memory);
 }

@@ -84,12 +84,22 @@ static void become_reply(struct stream *stream, struct arena *scratch, bool is_e
     stream->is_answer_over = is_end;
 }
 
+// Of a request that was built ahead nobody saw where it went.
+static void note_upstream(const struct stream *stream, struct attempt *attempt)
+{
+    if (stream->is_built)
+        attempt_connected(attempt, stream_attribute(stream, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS),
+                          stream_attribute(stream, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
+}
+
 // Envoy's own answer after the last try, or instead of one.
 static void answer_failure(struct stream *stream, struct arena *scratch, bool is_end)
 {
     struct attempt *attempt = exchange_attempt(stream->exchange);
-    if (attempt)
+    if (attempt) {
+        note_upstream(stream, attempt);
         attempt_failed(attempt, stream->local_error, SLICE(""), now_us());
+    }
     exchange_fail(stream->exchange, stream->local_error); // does nothing when a reply is ready
     become_reply(stream, scratch, is_end);
 }
@@ -152,12 +162,12 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
 
 static void replace_early(struct stream *stream, bool is_end)
 {
-    struct arena scratch;
-    scratch_init(&scratch);
+    struct scratch memory __attribute__((uninitialized));
+    struct arena *scratch = scratch_init(&memory);
     drain(stream);
     if (is_end)
-        append(stream, refusal_body(stream->early_error, &scratch));
-    arena_fini(&scratch);
+        append(stream, refusal_body(stream->early_error, scratch));
+    scratch_fini(&memory);
 }
 
 // A status that says nothing (101, which nobody has asked for and after which anything may come, or one of four digits), or a
@@ -179,6 +189,7 @@ static enum envoy_headers_status answer_head(struct stream *stream, struct arena
     if (map.status < 200 || map.is_length_malformed)
         return refuse_answer(stream, scratch);
     struct response_head head = {.status = map.status, .version = HTTP_1_1, .fields = map.fields};
+    note_upstream(stream, attempt);
     attempt_request_sent(attempt); // Envoy has copied the body
     struct attempt_verdict verdict = attempt_response_head(attempt, &head, !is_end, map.content_length, now_us());
     if (verdict.kind != ATTEMPT_PASS) {
@@ -194,22 +205,22 @@ static enum envoy_headers_status answer_head(struct stream *stream, struct arena
 
 enum envoy_headers_status stream_response_headers(struct stream *stream, bool is_end)
 {
-    struct arena scratch;
+    struct scratch memory __attribute__((uninitialized));
     if (stream->is_replying || (stream->exchange && stream->forward == FORWARD_HEADERS)) {
         stream->is_answer_over = is_end;
         return ENVOY_HEADERS_CONTINUE;
     }
     enum envoy_headers_status status = ENVOY_HEADERS_CONTINUE;
-    scratch_init(&scratch);
+    struct arena *scratch = scratch_init(&memory);
     if (!stream->exchange)
-        answer_early(stream, &scratch, is_end);
+        answer_early(stream, scratch, is_end);
     else if (is_guards(stream))
-        pass_guard(stream, &scratch, is_end);
+        pass_guard(stream, scratch, is_end);
     else if (stream->has_local_reply || !exchange_attempt(stream->exchange))
-        answer_failure(stream, &scratch, is_end);
+        answer_failure(stream, scratch, is_end);
     else
-        status = answer_head(stream, &scratch, is_end);
-    arena_fini(&scratch);
+        status = answer_head(stream, scratch, is_end);
+    scratch_fini(&memory);
     return status;
 }
 
@@ -308,7 +319,7 @@ static void cut_at_end(struct stream *stream, struct arena *scratch)
 
 enum envoy_body_status stream_response_body(struct stream *stream, bool is_end)
 {
-    struct arena scratch;
+    struct scratch memory __attribute__((uninitialized));
     if (stream->is_speaking)
         return ENVOY_BODY_CONTINUE;
     if (stream->is_cut) // what still comes before the reset, the end above all
@@ -327,15 +338,15 @@ enum envoy_body_status stream_response_body(struct stream *stream, bool is_end)
         replace_body(stream, is_end);
         return ENVOY_BODY_CONTINUE;
     }
-    scratch_init(&scratch);
-    bool is_good = pass_frame(stream, &scratch, is_end);
+    struct arena *scratch = scratch_init(&memory);
+    bool is_good = pass_frame(stream, scratch, is_end);
     if (is_good)
         stream->is_answer_over = is_end;
     else if (is_end)
-        cut_at_end(stream, &scratch);
+        cut_at_end(stream, scratch);
     else
         cut(stream);
-    arena_fini(&scratch);
+    scratch_fini(&memory);
     return is_good || !is_end ? ENVOY_BODY_CONTINUE : ENVOY_BODY_STOP_NO_BUFFER;
 }
 
@@ -354,7 +365,7 @@ static bool end_by_trailers(struct stream *stream)
 enum envoy_trailers_status stream_response_trailers(struct stream *stream)
 {
     static const struct fields none;
-    struct arena scratch;
+    struct scratch memory __attribute__((uninitialized));
     if (stream->is_cut)
         return ENVOY_TRAILERS_STOP;
     if (!stream->exchange || !exchange_attempt(stream->exchange) || stream->is_replying || stream->is_guarded ||
@@ -367,9 +378,9 @@ enum envoy_trailers_status stream_response_trailers(struct stream *stream)
         return ENVOY_TRAILERS_STOP;
     }
     stream->is_answer_over = true;
-    scratch_init(&scratch);
-    headers_become(stream->filter, ENVOY_RESPONSE_TRAILERS, &scratch, &none, false);
-    arena_fini(&scratch);
+    struct arena *scratch = scratch_init(&memory);
+    headers_become(stream->filter, ENVOY_RESPONSE_TRAILERS, scratch, &none, false);
+    scratch_fini(&memory);
     return ENVOY_TRAILERS_CONTINUE;
 }
 

@@ -37,10 +37,8 @@ static struct slice flags_of(const struct stream *stream, struct buf *text)
 
 static struct slice attribute(const struct stream *stream, enum envoy_attribute which, struct slice otherwise)
 {
-    struct envoy_bytes value = {NULL, 0};
-    if (!ENVOY_CALL(http_filter_get_attribute_string)(stream->filter, which, &value) || !value.len)
-        return otherwise;
-    return slice_of(value);
+    struct slice value = stream_attribute(stream, which);
+    return value.len ? value : otherwise;
 }
 
 // Only an answer that came from an upstream at the first try and went out whole has nothing more to tell.

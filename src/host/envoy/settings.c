@@ -13,12 +13,13 @@
 #define SETTINGS_MAX_BYTES ((size_t)1 << 30)
 #define FILE_MAX_BYTES ((size_t)256 << 20)
 
-enum member { POSITION, CONFIG, DOCUMENTS, FILES, LISTENER, FORWARD, PINNED, PUBLISH, LOG, MEMBERS };
+enum member { POSITION, CONFIG, DOCUMENTS, FILES, LISTENER, FORWARD, PINNED, PUBLISH, LOG, BUILD, MEMBERS };
 
 static const struct slice member_names[MEMBERS] = {
     [POSITION] = SLICE_INIT("position"), [CONFIG] = SLICE_INIT("config"),     [DOCUMENTS] = SLICE_INIT("documents"),
     [FILES] = SLICE_INIT("files"),       [LISTENER] = SLICE_INIT("listener"), [FORWARD] = SLICE_INIT("forward"),
     [PINNED] = SLICE_INIT("pinned"),     [PUBLISH] = SLICE_INIT("publish"),   [LOG] = SLICE_INIT("log"),
+    [BUILD] = SLICE_INIT("build"),
 };
 
 // What one reading needs; gone when it is over.
@@ -167,7 +168,8 @@ static bool read_choices(struct reading *r)
     if (!read_choice(r, POSITION, "listener", "upstream", &is_upstream) ||
         !read_choice(r, FORWARD, "weir", "headers", &is_by_headers) ||
         !read_choice(r, PINNED, "clear", "keep", &is_kept) || !read_choice(r, PUBLISH, "all", "costs", &is_costs) ||
-        !read_choice(r, LOG, "envoy", "weir", &is_by_weir))
+        !read_choice(r, LOG, "envoy", "weir", &is_by_weir) ||
+        !read_choice(r, BUILD, "tries", "ahead", &r->settings->builds_ahead))
         return false;
     r->settings->position = is_upstream ? POSITION_UPSTREAM : POSITION_LISTENER;
     r->settings->forward = is_by_headers ? FORWARD_HEADERS : FORWARD_WEIR;

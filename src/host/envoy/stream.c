@@ -1,8 +1,10 @@
 // The request's side of a stream: opened, its body held, routed, or answered here.
 #include "host/envoy/stream_parts.h"
 
+#include "config/rule.h"
 #include "host/envoy/log.h"
 #include "host/envoy/metadata.h"
+#include "host/envoy/outgoing.h"
 #include "host/envoy/refusal.h"
 #include "host/envoy/table.h"
 
@@ -75,7 +77,7 @@ bool stream_is_streamed(const struct stream *stream)
 
 // ---- opening --------------------------------------------------------------------------------------------------
 
-static struct slice attribute(const struct stream *stream, enum envoy_attribute which)
+struct slice stream_attribute(const struct stream *stream, enum envoy_attribute which)
 {
     struct envoy_bytes value = {NULL, 0};
     if (!ENVOY_CALL(http_filter_get_attribute_string)(stream->filter, which, &value))
@@ -96,9 +98,9 @@ static struct exchange_client client_of(const struct stream *stream, const struc
     bool is_verified = false; // a certificate that Envoy does not find good ends the handshake
     bool is_tls = ENVOY_CALL(http_filter_get_attribute_bool)(stream->filter, ENVOY_ATTRIBUTE_MTLS, &is_verified);
     return (struct exchange_client){
-        .remote_address = attribute(stream, ENVOY_ATTRIBUTE_SOURCE_ADDRESS),
-        .local_address = attribute(stream, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
-        .server_name = attribute(stream, ENVOY_ATTRIBUTE_SERVER_NAME),
+        .remote_address = stream_attribute(stream, ENVOY_ATTRIBUTE_SOURCE_ADDRESS),
+        .local_address = stream_attribute(stream, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
+        .server_name = stream_attribute(stream, ENVOY_ATTRIBUTE_SERVER_NAME),
         .is_tls = is_tls,
         .is_verified = is_verified,
         .is_origin_told = settings->forward == FORWARD_HEADERS,
@@ -145,7 +147,7 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
     if (!headers_read(stream->filter, ENVOY_REQUEST_HEADERS, scratch, &map))
         return false;
     struct exchange_client client = client_of(stream, settings);
-    enum http_version version = version_of(attribute(stream, ENVOY_ATTRIBUTE_PROTOCOL));
+    enum http_version version = version_of(stream_attribute(stream, ENVOY_ATTRIBUTE_PROTOCOL));
     struct request_head head = {
         .method = map.method,
         .target = map.path,
@@ -165,6 +167,7 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
     }
     stream->forward = settings->forward;
     stream->keeps_pinned_model = settings->keeps_pinned_model;
+    stream->builds_ahead = settings->builds_ahead;
     stream->exchange = exchange_open(settings->snapshot, settings->listener_id, &client, &head,
                                      is_end ? 0 : map.content_length, ret_want);
     remove_steering(stream, &map);
@@ -279,21 +282,62 @@ static bool enter_table(struct stream *stream)
     return stream->id;
 }
 
-// True: Envoy goes on with the request. False: an answer was sent.
-static bool go_on(struct stream *stream, struct arena *scratch)
+// S7: a backend without a name of its own is called by address and port.
+static struct slice authority_of(const struct attempt_request *request, const struct config_backend_ref *ref,
+                                 struct arena *scratch)
 {
-    bool is_ready;
-    if (stream->forward == FORWARD_HEADERS) {
-        is_ready = write_lifted(stream, scratch);
-    } else {
-        if (!exchange_host_picks(stream->exchange)) {
-            send_reply(stream, scratch);
-            return false;
-        }
-        is_ready = enter_table(stream) && write_routed(stream, scratch);
-    }
-    if (!is_ready) {
-        exchange_fail(stream->exchange, ERROR_OVERLOADED);
+    const struct config_endpoint *endpoint = &ref->backend->endpoints[0];
+    bool is_v6 = slice_find(endpoint->host, ':') != SLICE_NOT_FOUND;
+    char digits[8];
+    struct buf port = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
+    if (request->authority.len)
+        return request->authority;
+    buf_append_u64(&port, endpoint->port);
+    struct slice parts[] = {is_v6 ? SLICE("[") : SLICE(""), endpoint->host, is_v6 ? SLICE("]:") : SLICE(":"),
+                            buf_slice(&port)};
+    return arena_join(scratch, parts, sizeof parts / sizeof parts[0]);
+}
+
+// The whole request for the one backend that there is, so that nothing is left for the upstream position.
+static bool build_ahead(struct stream *stream, struct arena *scratch, const struct config_backend_ref *ref, bool is_end)
+{
+    struct attempt *attempt = attempt_begin(stream->exchange, ref, now_us());
+    if (!attempt)
+        return false;
+    struct outgoing outgoing = {
+        .request = attempt_request(attempt),
+        .authority = authority_of(attempt_request(attempt), ref, scratch),
+        .is_streamed = stream->is_streamed,
+        .is_end = is_end,
+    };
+    if (!outgoing.authority.ptr || !outgoing_write_head(stream->filter, &outgoing, scratch))
+        return false;
+    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
+    stream->is_built = true;
+    return true;
+}
+
+static bool leave_to_tries(struct stream *stream, struct arena *scratch)
+{
+    return enter_table(stream) && write_routed(stream, scratch);
+}
+
+static bool prepare(struct stream *stream, struct arena *scratch, bool is_end)
+{
+    if (stream->forward == FORWARD_HEADERS)
+        return write_lifted(stream, scratch);
+    if (!exchange_host_picks(stream->exchange))
+        return false;
+    const struct config_backend_ref *ref =
+        stream->builds_ahead ? config_rule_only_ref(exchange_rule(stream->exchange)) : NULL;
+    return ref ? build_ahead(stream, scratch, ref, is_end) : leave_to_tries(stream, scratch);
+}
+
+// True: Envoy goes on with the request. False: an answer was sent.
+static bool go_on(struct stream *stream, struct arena *scratch, bool is_end)
+{
+    if (!prepare(stream, scratch, is_end)) {
+        exchange_fail(stream->exchange, ERROR_OVERLOADED); // does nothing when a reply is ready
         send_reply(stream, scratch);
         return false;
     }
@@ -303,7 +347,8 @@ static bool go_on(struct stream *stream, struct arena *scratch)
 
 // ---- the request ----------------------------------------------------------------------------------------------
 
-static enum envoy_headers_status follow_head(struct stream *stream, struct arena *scratch, enum exchange_want want)
+static enum envoy_headers_status follow_head(struct stream *stream, struct arena *scratch, enum exchange_want want,
+                                             bool is_end)
 {
     switch (want) {
     case EXCHANGE_WANT_BODY:
@@ -317,7 +362,7 @@ static enum envoy_headers_status follow_head(struct stream *stream, struct arena
         return ENVOY_HEADERS_STOP;
     case EXCHANGE_WANT_BACKEND:
         stream->is_streamed = exchange_body_mode(stream->exchange) == BODY_STREAMED;
-        return go_on(stream, scratch) ? ENVOY_HEADERS_CONTINUE : ENVOY_HEADERS_STOP;
+        return go_on(stream, scratch, is_end) ? ENVOY_HEADERS_CONTINUE : ENVOY_HEADERS_STOP;
     case EXCHANGE_WANT_REPLY:
         send_reply(stream, scratch);
         return ENVOY_HEADERS_STOP;
@@ -327,19 +372,19 @@ static enum envoy_headers_status follow_head(struct stream *stream, struct arena
 
 enum envoy_headers_status stream_request_headers(struct stream *stream, bool is_end)
 {
-    struct arena scratch;
+    struct scratch memory __attribute__((uninitialized));
     enum exchange_want want;
     enum envoy_headers_status status = ENVOY_HEADERS_STOP;
-    scratch_init(&scratch);
+    struct arena *scratch = scratch_init(&memory);
     enum error_code error;
-    if (open_exchange(stream, &scratch, is_end, &want, &error)) {
+    if (open_exchange(stream, scratch, is_end, &want, &error)) {
         if (want == EXCHANGE_WANT_BODY && is_end)
             want = exchange_body(stream->exchange, slice_make("", 0), true);
-        status = follow_head(stream, &scratch, want);
+        status = follow_head(stream, scratch, want, is_end);
     } else {
-        refuse(stream, &scratch, error);
+        refuse(stream, scratch, error);
     }
-    arena_fini(&scratch);
+    scratch_fini(&memory);
     return status;
 }
 
@@ -372,6 +417,20 @@ static void leave_placeholder(struct stream *stream, enum envoy_body body)
     ENVOY_CALL(http_append_body)(stream->filter, body, bytes_of(SLICE("-")));
 }
 
+// What stands in the place of the body that the exchange has: the backend's, where it is known already.
+static void put_body(struct stream *stream, enum envoy_body body)
+{
+    if (stream->forward == FORWARD_HEADERS)
+        return;
+    if (!stream->is_built) {
+        leave_placeholder(stream, body);
+        return;
+    }
+    struct attempt *attempt = exchange_attempt(stream->exchange);
+    outgoing_write_body(stream->filter, body, attempt_request(attempt));
+    attempt_request_sent(attempt);
+}
+
 static enum envoy_body_status hold(struct stream *stream)
 {
     if (stream->forward == FORWARD_HEADERS)
@@ -389,10 +448,9 @@ static enum envoy_body_status follow_body(struct stream *stream, struct arena *s
         return hold(stream);
     case EXCHANGE_WANT_BACKEND:
         stream->is_held = false;
-        if (!go_on(stream, scratch))
+        if (!go_on(stream, scratch, false))
             return ENVOY_BODY_STOP_NO_BUFFER;
-        if (stream->forward == FORWARD_WEIR)
-            leave_placeholder(stream, ENVOY_RECEIVED_REQUEST_BODY);
+        put_body(stream, ENVOY_RECEIVED_REQUEST_BODY);
         return ENVOY_BODY_CONTINUE;
     case EXCHANGE_WANT_REPLY:
         stream->is_held = false;
@@ -404,39 +462,38 @@ static enum envoy_body_status follow_body(struct stream *stream, struct arena *s
 
 enum envoy_body_status stream_request_body(struct stream *stream, bool is_end)
 {
-    struct arena scratch;
+    struct scratch memory __attribute__((uninitialized));
     if (stream->is_replying || !stream->exchange)
         return ENVOY_BODY_STOP_NO_BUFFER;
     if (!stream->is_held) {
         stream->received_bytes += ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_REQUEST_BODY);
         return ENVOY_BODY_CONTINUE;
     }
-    scratch_init(&scratch);
-    enum envoy_body_status status = follow_body(stream, &scratch, take_body(stream, &scratch, is_end));
-    arena_fini(&scratch);
+    struct arena *scratch = scratch_init(&memory);
+    enum envoy_body_status status = follow_body(stream, scratch, take_body(stream, scratch, is_end));
+    scratch_fini(&memory);
     return status;
 }
 
 // A body that ends with trailers ends here. They are not forwarded from a held body.
 enum envoy_trailers_status stream_request_trailers(struct stream *stream)
 {
-    struct arena scratch;
+    struct scratch memory __attribute__((uninitialized));
     if (stream->is_replying || !stream->exchange)
         return ENVOY_TRAILERS_STOP;
     if (!stream->is_held)
         return ENVOY_TRAILERS_CONTINUE;
-    scratch_init(&scratch);
+    struct arena *scratch = scratch_init(&memory);
     enum envoy_trailers_status status = ENVOY_TRAILERS_STOP;
     stream->is_held = false;
     static const struct fields none;
     if (exchange_body(stream->exchange, slice_make("", 0), true) == EXCHANGE_WANT_REPLY) {
-        send_reply(stream, &scratch);
-    } else if (go_on(stream, &scratch)) {
-        headers_become(stream->filter, ENVOY_REQUEST_TRAILERS, &scratch, &none, false);
-        if (stream->forward == FORWARD_WEIR)
-            leave_placeholder(stream, ENVOY_BUFFERED_REQUEST_BODY);
+        send_reply(stream, scratch);
+    } else if (go_on(stream, scratch, false)) {
+        headers_become(stream->filter, ENVOY_REQUEST_TRAILERS, scratch, &none, false);
+        put_body(stream, ENVOY_BUFFERED_REQUEST_BODY);
         status = ENVOY_TRAILERS_CONTINUE;
     }
-    arena_fini(&scratch);
+    scratch_fini(&memory);
     return status;
 }

@@ -3,6 +3,7 @@
 #define WEIR_HOST_ENVOY_STREAM_PARTS_H
 
 #include "host/envoy/headers.h"
+#include "host/envoy/scratch.h"
 #include "host/envoy/stream.h"
 
 struct stream {
@@ -14,6 +15,8 @@ struct stream {
     uint32_t worker;
     enum forward forward;
     bool keeps_pinned_model;
+    bool builds_ahead;
+    bool is_built; // the request that goes on is the backend's already
     bool is_streamed;
     bool is_held;         // the body goes to the exchange until its end
     bool is_replying;     // our own answer was handed to Envoy: its way through the filters is not ours to change
@@ -39,10 +42,7 @@ static inline bool stream_is_left(const struct stream *stream)
 // Sends the exchange's reply instead of what there is, or would be.
 void send_reply(struct stream *stream, struct arena *scratch);
 
-// Memory for the length of one hook, whose end is arena_fini: an open stream holds none of it.
-static inline void scratch_init(struct arena *scratch)
-{
-    arena_init(scratch, (size_t)8 << 10, (size_t)4 << 20);
-}
+// Empty when Envoy has none.
+struct slice stream_attribute(const struct stream *stream, enum envoy_attribute which);
 
 #endif

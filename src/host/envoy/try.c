@@ -1,15 +1,13 @@
 #include "host/envoy/try.h"
 
-#include "base/buf.h"
 #include "host/envoy/headers.h"
 #include "host/envoy/log.h"
+#include "host/envoy/outgoing.h"
+#include "host/envoy/scratch.h"
 #include "host/envoy/stream.h"
 #include "host/envoy/table.h"
 
 #include <stdlib.h>
-
-#define SCRATCH_BYTES_MAX ((size_t)4 << 20)
-#define SCRATCH_BLOCK_BYTES ((size_t)8 << 10)
 
 struct
 try {
@@ -100,23 +98,6 @@ static struct slice authority_of(const struct try *try, const struct attempt_req
     return request->authority.len ? request->authority : address_of(try);
 }
 
-static bool write_head(struct try *try, const struct attempt_request *request, struct arena *scratch, bool is_end)
-{
-    char digits[24];
-    struct buf length = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
-    bool has_length = !try->is_streamed && !is_end && request->body_bytes >= 0;
-    if (has_length)
-        buf_append_u64(&length, (uint64_t)request->body_bytes);
-    struct request_form wanted = {
-        .fields = &request->fields,
-        .path = request->target,
-        .authority = arena_dup(scratch, authority_of(try, request)),
-        .content_length = has_length ? buf_slice(&length) : (struct slice){NULL, 0},
-        .keeps_framing = try->is_streamed,
-    };
-    return wanted.authority.ptr && headers_become_request(try->filter, scratch, &wanted);
-}
-
 static enum envoy_headers_status begin(struct try *try, struct arena *scratch, bool is_end)
 {
     struct stream *stream = find_stream(try);
@@ -132,17 +113,22 @@ static enum envoy_headers_status begin(struct try *try, struct arena *scratch, b
     attempt_connected(attempt, address_of(try),
                       is_tunnelled(try) ? SLICE("") : attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
     try->is_streamed = stream_is_streamed(stream);
-    if (!write_head(try, attempt_request(attempt), scratch, is_end))
+    struct outgoing outgoing = {
+        .request = attempt_request(attempt),
+        .authority = arena_dup(scratch, authority_of(try, attempt_request(attempt))),
+        .is_streamed = try->is_streamed,
+        .is_end = is_end,
+    };
+    if (!outgoing.authority.ptr || !outgoing_write_head(try->filter, &outgoing, scratch))
         return refuse(try, 503, SLICE("overload"));
     return ENVOY_HEADERS_CONTINUE;
 }
 
 enum envoy_headers_status try_request_headers(struct try *try, bool is_end)
 {
-    struct arena scratch;
-    arena_init(&scratch, SCRATCH_BLOCK_BYTES, SCRATCH_BYTES_MAX);
-    enum envoy_headers_status status = begin(try, &scratch, is_end);
-    arena_fini(&scratch);
+    struct scratch scratch __attribute__((uninitialized));
+    enum envoy_headers_status status = begin(try, scratch_init(&scratch), is_end);
+    scratch_fini(&scratch);
     return status;
 }
 
@@ -154,14 +140,9 @@ enum envoy_body_status try_request_body(struct try *try)
         return ENVOY_BODY_CONTINUE;
     if (try->is_over || !attempt)
         return ENVOY_BODY_STOP_NO_BUFFER;
-    size_t size = ENVOY_CALL(http_get_body_size)(try->filter, ENVOY_RECEIVED_REQUEST_BODY);
-    if (size)
-        ENVOY_CALL(http_drain_body)(try->filter, ENVOY_RECEIVED_REQUEST_BODY, size);
-    const struct attempt_request *request = attempt_request(attempt);
-    for (size_t i = 0; !try->is_body_placed && i < request->body_count; i++)
-        if (request->body[i].len)
-            ENVOY_CALL(http_append_body)
-    (try->filter, ENVOY_RECEIVED_REQUEST_BODY, bytes_of(request->body[i]));
+    static const struct attempt_request nothing;
+    outgoing_write_body(try->filter, ENVOY_RECEIVED_REQUEST_BODY,
+                        try->is_body_placed ? &nothing : attempt_request(attempt));
     try->is_body_placed = true;
     return ENVOY_BODY_CONTINUE;
 }
@@ -192,12 +173,11 @@ void try_response_headers(struct try *try)
                                      NULL) ||
         !status.len || status.ptr[0] < '4')
         return;
-    struct arena scratch;
+    struct scratch scratch __attribute__((uninitialized));
     struct header_map map;
-    arena_init(&scratch, SCRATCH_BLOCK_BYTES, SCRATCH_BYTES_MAX);
-    if (headers_read(try->filter, ENVOY_RESPONSE_HEADERS, &scratch, &map)) {
+    if (headers_read(try->filter, ENVOY_RESPONSE_HEADERS, scratch_init(&scratch), &map)) {
         struct response_head head = {.status = map.status, .version = HTTP_1_1, .fields = map.fields};
         put_wait(try, exchange_retry_wait_us(stream_exchange(stream), &head, now_us()));
     }
-    arena_fini(&scratch);
+    scratch_fini(&scratch);
 }

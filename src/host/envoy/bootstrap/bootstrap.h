@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "config/config.h"
+#include "config/rule.h"
 #include "host/envoy/bootstrap/emit.h"
 
 struct bootstrap {
@@ -76,7 +77,9 @@ enum bootstrap_protocol {
     PROTOCOL_MIXED, // there is none that all of them speak
 };
 enum bootstrap_protocol bootstrap_protocol_of(const struct config_rule *rule);
-bool bootstrap_is_usable(const struct config_backend_ref *ref);
+// Whether the module builds the rule's requests before Envoy picks an endpoint (settings "build": "ahead"): its cluster has
+// no filter of ours then. Filters that are added before the router and look at lifted fields would see a finished request.
+bool bootstrap_builds_ahead(const struct bootstrap *bootstrap, const struct config_rule *rule);
 bool bootstrap_has_usable(const struct config_rule *rule);
 
 // ---- forward proxies (tunnels.c) ------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ static uint32_t rank_of(const struct config_rule *rule, uint32_t priority)
 {
     uint32_t rank = 0;
     for (size_t i = 0; i < rule->ref_count; i++) {
-        bool is_counted = bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].priority < priority;
+        bool is_counted = config_ref_is_usable(&rule->refs[i]) && rule->refs[i].priority < priority;
         for (size_t before = 0; is_counted && before < i; before++)
             is_counted =
-                !(bootstrap_is_usable(&rule->refs[before]) && rule->refs[before].priority == rule->refs[i].priority);
+                !(config_ref_is_usable(&rule->refs[before]) && rule->refs[before].priority == rule->refs[i].priority);
         rank += is_counted;
     }
     return rank;
@@ -112,7 +112,7 @@ static void emit_assignment(struct emit *emit, const struct config_rule *rule, c
     emit_cstr(emit, "cluster_name", name);
     emit_list(emit, "endpoints");
     for (size_t i = 0; i < rule->ref_count; i++)
-        if (bootstrap_is_usable(&rule->refs[i]))
+        if (config_ref_is_usable(&rule->refs[i]))
             emit_locality(emit, rule, &rule->refs[i], has_priorities);
     emit_list_end(emit);
     emit_end(emit);
@@ -249,7 +249,7 @@ enum bootstrap_protocol bootstrap_protocol_of(const struct config_rule *rule)
 {
     bool is_by_alpn = true, is_http_1 = true, is_h2_alone = true, is_http_1_alone = true;
     for (size_t i = 0; i < rule->ref_count; i++) {
-        if (!bootstrap_is_usable(&rule->refs[i]))
+        if (!config_ref_is_usable(&rule->refs[i]))
             continue;
         unsigned spoken = spoken_by(rule->refs[i].backend);
         is_by_alpn &= rule->refs[i].backend->tls.is_enabled && !is_h2_known(rule->refs[i].backend);
@@ -277,18 +277,8 @@ static void emit_choice(struct emit *emit, const struct config_rule *rule)
     emit_end(emit);
 }
 
-static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, const struct config_rule *rule)
+static void emit_filters(const struct bootstrap *bootstrap, struct emit *emit)
 {
-    const struct config_traffic *traffic = &rule->traffic;
-    emit_object(emit, "typed_extension_protocol_options");
-    emit_any(emit, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
-    emit_object(emit, "common_http_protocol_options");
-    emit_ms(emit, "idle_timeout", traffic->upstream_idle_ms);
-    if (traffic->max_requests_per_connection)
-        emit_u64(emit, "max_requests_per_connection", traffic->max_requests_per_connection);
-    emit_end(emit);
-    emit_choice(emit, rule);
     emit_list(emit, "http_filters");
     emit_typed(emit, "", "weir", MODULE_FILTER);
     bootstrap_module(bootstrap, emit);
@@ -303,6 +293,22 @@ static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, 
     emit_end(emit);
     emit_end(emit);
     emit_list_end(emit);
+}
+
+static void emit_protocol(const struct bootstrap *bootstrap, struct emit *emit, const struct config_rule *rule)
+{
+    const struct config_traffic *traffic = &rule->traffic;
+    emit_object(emit, "typed_extension_protocol_options");
+    emit_any(emit, "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
+    emit_object(emit, "common_http_protocol_options");
+    emit_ms(emit, "idle_timeout", traffic->upstream_idle_ms);
+    if (traffic->max_requests_per_connection)
+        emit_u64(emit, "max_requests_per_connection", traffic->max_requests_per_connection);
+    emit_end(emit);
+    emit_choice(emit, rule);
+    if (!bootstrap_builds_ahead(bootstrap, rule))
+        emit_filters(bootstrap, emit);
     emit_end(emit);
     emit_end(emit);
 }
@@ -348,7 +354,7 @@ static void emit_backend_sockets(const struct bootstrap *bootstrap, struct emit 
 static bool is_first_of_backend(const struct config_rule *rule, size_t ref)
 {
     for (size_t i = 0; i < ref; i++)
-        if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend == rule->refs[ref].backend)
+        if (config_ref_is_usable(&rule->refs[i]) && rule->refs[i].backend == rule->refs[ref].backend)
             return false;
     return true;
 }
@@ -366,7 +372,7 @@ static void emit_sockets(const struct bootstrap *bootstrap, struct emit *emit, c
 {
     bool has_tls = false, is_tls = true;
     for (size_t i = 0; i < rule->ref_count; i++)
-        if (bootstrap_is_usable(&rule->refs[i])) {
+        if (config_ref_is_usable(&rule->refs[i])) {
             has_tls |= rule->refs[i].backend->tls.is_enabled;
             is_tls &= rule->refs[i].backend->tls.is_enabled;
         }
@@ -376,7 +382,7 @@ static void emit_sockets(const struct bootstrap *bootstrap, struct emit *emit, c
         emit_unused_socket(emit);
     emit_list(emit, "transport_socket_matches");
     for (size_t i = 0; i < rule->ref_count; i++)
-        if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled &&
+        if (config_ref_is_usable(&rule->refs[i]) && rule->refs[i].backend->tls.is_enabled &&
             is_first_of_backend(rule, i))
             emit_backend_sockets(bootstrap, emit, rule->refs[i].backend, bootstrap_protocol_of(rule));
     emit_list_end(emit);
@@ -387,7 +393,7 @@ static void emit_sockets(const struct bootstrap *bootstrap, struct emit *emit, c
 static bool has_names(const struct config_rule *rule)
 {
     for (size_t r = 0; r < rule->ref_count; r++)
-        for (size_t i = 0; bootstrap_is_usable(&rule->refs[r]) && i < rule->refs[r].backend->endpoint_count; i++)
+        for (size_t i = 0; config_ref_is_usable(&rule->refs[r]) && i < rule->refs[r].backend->endpoint_count; i++)
             if (!rule->refs[r].backend->endpoints[i].is_ip && !rule->refs[r].backend->proxy)
                 return true;
     return false;
@@ -407,6 +413,11 @@ static void emit_lookup(struct emit *emit, const struct config_lookup *lookup)
     emit_bool(emit, "respect_dns_ttl", lookup->refresh_ms == 0);
     if (lookup->refresh_ms)
         emit_ms(emit, "dns_refresh_rate", lookup->refresh_ms);
+}
+
+bool bootstrap_builds_ahead(const struct bootstrap *bootstrap, const struct config_rule *rule)
+{
+    return !bootstrap->publishes_all && config_rule_only_ref(rule);
 }
 
 // The copies of a route stand side by side (resolve_route.c).

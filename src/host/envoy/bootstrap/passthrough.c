@@ -72,7 +72,7 @@ static size_t attempts_of(const struct config_rule *rule)
 {
     size_t count = 0;
     for (size_t i = 0; i < rule->ref_count; i++)
-        if (bootstrap_is_usable(&rule->refs[i]))
+        if (config_ref_is_usable(&rule->refs[i]))
             count += rule->refs[i].backend->endpoint_count;
     return count < ATTEMPTS_MAX ? count : ATTEMPTS_MAX;
 }

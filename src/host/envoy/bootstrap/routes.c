@@ -20,16 +20,11 @@ void bootstrap_rule_name(const struct config_route *route, const struct config_r
              SLICE_ARG(route->name), rule->index);
 }
 
-bool bootstrap_is_usable(const struct config_backend_ref *ref)
-{
-    return ref->weight > 0 && ref->backend && ref->backend->endpoint_count > 0;
-}
-
 static size_t usable_count(const struct config_rule *rule)
 {
     size_t count = 0;
     for (size_t i = 0; i < rule->ref_count; i++)
-        count += bootstrap_is_usable(&rule->refs[i]);
+        count += config_ref_is_usable(&rule->refs[i]);
     return count;
 }
 
@@ -92,10 +87,10 @@ static size_t first_priority_count(const struct config_rule *rule, bool *ret_has
     size_t count = 0;
     *ret_has_more = false;
     for (size_t i = 0; i < rule->ref_count; i++)
-        if (bootstrap_is_usable(&rule->refs[i]) && rule->refs[i].priority < first)
+        if (config_ref_is_usable(&rule->refs[i]) && rule->refs[i].priority < first)
             first = rule->refs[i].priority;
     for (size_t i = 0; i < rule->ref_count; i++) {
-        if (!bootstrap_is_usable(&rule->refs[i]))
+        if (!config_ref_is_usable(&rule->refs[i]))
             continue;
         count += rule->refs[i].priority == first;
         *ret_has_more |= rule->refs[i].priority != first;
@@ -203,6 +198,9 @@ static void emit_route(struct emit *emit, const struct config_listener *listener
     emit_named_object(emit, name);
     emit_typed(emit, "action", "route", "envoy.config.route.v3.Route");
     emit_text(emit, "name", name);
+    emit_list(emit, "request_headers_to_remove");
+    emit_cstr(emit, "", "x-weir-rule");
+    emit_list_end(emit);
     emit_object(emit, "match");
     emit_cstr(emit, "prefix", "/");
     emit_end(emit);
@@ -299,6 +297,7 @@ static void emit_settings(const struct bootstrap *bootstrap, struct emit *emit, 
     buf_init(&text, SIZE_MAX / 4);
     emit_object(&inner, "");
     emit_cstr(&inner, "listener", listener_name);
+    emit_cstr(&inner, "build", bootstrap->publishes_all ? "tries" : "ahead");
     emit_list(&inner, "documents");
     for (size_t i = 0; i < bootstrap->document_count; i++) {
         emit_object(&inner, "");

@@ -1,0 +1,13 @@
+// What several rooms ask of a rule.
+#ifndef WEIR_CONFIG_RULE_H
+#define WEIR_CONFIG_RULE_H
+
+#include "config/model.h"
+
+// Whether requests can go there: it has a weight, a backend and an endpoint.
+bool config_ref_is_usable(const struct config_backend_ref *ref);
+// The reference that every attempt of the rule goes to, with one and the same request: the only usable one, its backend
+// called directly and under one name, and no answer leads to another try. NULL: attempts may differ.
+const struct config_backend_ref *config_rule_only_ref(const struct config_rule *rule);
+
+#endif

@@ -1,0 +1,31 @@
+#include "host/envoy/outgoing.h"
+
+#include "host/envoy/headers.h"
+
+bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *outgoing, struct arena *scratch)
+{
+    const struct attempt_request *request = outgoing->request;
+    char digits[24];
+    struct buf length = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
+    bool has_length = !outgoing->is_streamed && !outgoing->is_end && request->body_bytes >= 0;
+    if (has_length)
+        buf_append_u64(&length, (uint64_t)request->body_bytes);
+    struct request_form wanted = {
+        .fields = &request->fields,
+        .path = request->target,
+        .authority = outgoing->authority,
+        .content_length = has_length ? buf_slice(&length) : (struct slice){NULL, 0},
+        .keeps_framing = outgoing->is_streamed,
+    };
+    return headers_become_request(filter, scratch, &wanted);
+}
+
+void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
+{
+    size_t size = ENVOY_CALL(http_get_body_size)(filter, body);
+    if (size)
+        ENVOY_CALL(http_drain_body)(filter, body, size);
+    for (size_t i = 0; i < request->body_count; i++)
+        if (request->body[i].len)
+            ENVOY_CALL(http_append_body)(filter, body, bytes_of(request->body[i]));
+}

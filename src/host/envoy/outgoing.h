@@ -1,0 +1,21 @@
+// A request that the exchange has built for a backend, written over the one that Envoy is about to send: in the upstream
+// position for every attempt, or ahead of them in the listener position where they can't differ.
+#ifndef WEIR_HOST_ENVOY_OUTGOING_H
+#define WEIR_HOST_ENVOY_OUTGOING_H
+
+#include "exchange/exchange.h"
+#include "host/envoy/abi.h"
+
+struct outgoing {
+    const struct attempt_request *request;
+    struct slice authority; // never empty
+    bool is_streamed;       // the client's body passes as it is, and so does its framing
+    bool is_end;            // no body follows the head
+};
+
+// False without memory.
+bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *outgoing, struct arena *scratch);
+// Puts the request's body in the place of what `body` holds. Envoy copies it.
+void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request);
+
+#endif
