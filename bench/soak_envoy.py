@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import socket
 import socketserver
 import subprocess
@@ -144,7 +145,8 @@ class Soak:
         self.ports["refused"] = self.deaf.getsockname()[1]
         self.build = ROOT / ("build/asan" if options.sanitized else "build")
         self.xds, self.file = OUT / "soak-xds", OUT / "soak.yaml"
-        self.xds.mkdir(exist_ok=True)
+        shutil.rmtree(self.xds, ignore_errors=True)
+        self.xds.mkdir()
         bootstrap = self.change()
         (OUT / "soak.json").write_bytes(bootstrap)
         self.envoy = subprocess.Popen([host.binary(), "-c", OUT / "soak.json", "--concurrency", str(options.workers), "--disable-hot-restart", "--base-id",

@@ -84,10 +84,10 @@ class Setup:
         self.file.write_text(CONFIG.format(port=self.port, name=name if self.is_renamed else "same", key=name,
                                            backend=self.servers[name].server_address[1]))
 
-    def change(self, name):
+    def change(self, name, *options):
         self.write(name)
-        subprocess.run([str(vectors.weir()), "envoy", str(self.file), "--address", "127.0.0.1", "--admin-port", "0", "--xds-dir", str(self.xds)],
-                       check=True, capture_output=True)
+        subprocess.run([str(vectors.weir()), "envoy", str(self.file), "--address", "127.0.0.1", "--admin-port", "0", "--xds-dir", str(self.xds),
+                        *options], check=True, capture_output=True)
 
     def send_half(self):
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
@@ -188,6 +188,13 @@ def test_clusters_that_are_dropped_stay_for_a_while(setup):
     document = json.loads(file.read_text())
     document["version_info"] = " ".join([version[0], "1", str(int(version[2]) - 301), "1"])
     file.write_text(json.dumps(document))
+    setup.change("one")
+    assert names(file)[1] == [one]
+    # What names another module is not kept.
+    setup.change("two")
+    assert names(file)[1] == [two, one]
+    setup.change("two", "--module", "/elsewhere/libweir_envoy.so")
+    assert len(names(file)[1]) == 1
     setup.change("one")
     assert names(file)[1] == [one]
     for strange in ("", "{", "[]", '{"version_info":"1 5","resources":[{"name":1}]}', '{"version_info":"x","resources":[{"name":"a"}]}'):

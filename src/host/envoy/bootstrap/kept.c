@@ -139,18 +139,47 @@ static bool has_its_secrets(const struct config *config, struct slice text)
     return true;
 }
 
-// Leaves those of `before` that are not current, the latest dropped first as they stand.
-static void sort_out(struct clusters *before, const struct config *config, const struct map *current, size_t max,
-                     uint64_t now_s)
+// Of a module that has made way to another one (an upgrade) an Envoy that starts may not find the file any more.
+static bool has_the_module(struct slice module, struct slice text)
+{
+    return slice_find_slice(text, SLICE("\"dynamic_module_config\"")) == SLICE_NOT_FOUND ||
+           slice_find_slice(text, module) != SLICE_NOT_FOUND;
+}
+
+// What decides which clusters stay.
+struct keeping {
+    const struct config *config;
+    const struct map *current; // by name
+    struct slice module;       // as clusters name it
+    size_t max;
+    uint64_t now_s;
+};
+
+static bool is_kept(const struct keeping *keeping, const struct cluster *cluster)
+{
+    return cluster->dropped + KEPT_SECONDS > keeping->now_s && !map_get(keeping->current, cluster->name) &&
+           has_its_secrets(keeping->config, cluster->text) && has_the_module(keeping->module, cluster->text);
+}
+
+// Leaves those of `before` that stay, the latest dropped first as they stand.
+static void sort_out(struct clusters *before, const struct keeping *keeping)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < before->count && kept < max; i++) {
-        const struct cluster *cluster = &before->items[i];
-        bool is_young = cluster->dropped + KEPT_SECONDS > now_s;
-        if (is_young && !map_get(current, cluster->name) && has_its_secrets(config, cluster->text))
-            before->items[kept++] = *cluster;
-    }
+    for (size_t i = 0; i < before->count && kept < keeping->max; i++)
+        if (is_kept(keeping, &before->items[i]))
+            before->items[kept++] = before->items[i];
     before->count = kept;
+}
+
+static struct slice module_of(const struct bootstrap *bootstrap, struct arena *arena)
+{
+    struct buf text;
+    struct emit emit = {.buf = &text};
+    buf_init(&text, SIZE_MAX / 4);
+    bootstrap_module(bootstrap, &emit);
+    struct slice copy = arena_dup(arena, buf_slice(&text));
+    buf_fini(&text);
+    return copy;
 }
 
 static void write_version(struct buf *buf, const struct clusters *current, const struct clusters *kept, uint64_t now_s)
@@ -192,7 +221,14 @@ static bool write_all(const struct bootstrap *bootstrap, struct slice text_befor
     if (!by_name || !by_name_before)
         return false;
     *ret_is_slow = before.count > 0 && has_slow_news(&current, by_name_before);
-    sort_out(&before, bootstrap->config, by_name, current.count > KEPT_MAX ? current.count : KEPT_MAX, now_s);
+    struct keeping keeping = {.config = bootstrap->config,
+                              .current = by_name,
+                              .module = module_of(bootstrap, arena),
+                              .max = current.count > KEPT_MAX ? current.count : KEPT_MAX,
+                              .now_s = now_s};
+    if (!keeping.module.ptr)
+        return false;
+    sort_out(&before, &keeping);
     buf_append(buf, SLICE("{\"version_info\":"));
     write_version(buf, &current, &before, now_s);
     buf_append(buf, SLICE(",\"resources\":["));
