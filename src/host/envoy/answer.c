@@ -199,7 +199,7 @@ static enum envoy_headers_status answer_head(struct stream *stream, struct arena
     stream->is_answer_begun = true;
     stream->is_answer_over = is_end;
     bool keeps_length = is_end || verdict.body_bytes >= 0; // of an answer to HEAD it is what GET would have got
-    headers_become(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &verdict.head->fields, keeps_length);
+    headers_read_become(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map, &verdict.head->fields, keeps_length);
     return ENVOY_HEADERS_CONTINUE;
 }
 

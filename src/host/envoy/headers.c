@@ -60,7 +60,7 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
 {
     size_t count;
     const struct envoy_header *headers = take(filter, which, arena, &count);
-    *map = (struct header_map){.content_length = -1};
+    *map = (struct header_map){.items = headers, .count = count, .content_length = -1};
     map->fields.items = arena_alloc(arena, (count ? count : 1) * sizeof *map->fields.items);
     if (!headers || !map->fields.items)
         return false;
@@ -227,24 +227,30 @@ static void apply(struct envoy_filter *filter, enum envoy_header_map map, const 
 }
 
 // Everything is compared before anything is set: setting ends the life of what Envoy lent.
-static bool compare(struct comparison *c, struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
-                    bool keeps_framing, bool keeps_length)
+static bool compare(struct comparison *c, struct arena *arena, bool keeps_framing, bool keeps_length)
 {
-    c->headers = take(filter, map, arena, &c->count);
     if (!c->headers || !comparison_init(c, arena))
         return false;
     settle_equals(c, keeps_framing, keeps_length);
     return settle_rest(c, arena);
 }
 
-bool headers_become(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
+bool headers_read_become(struct envoy_filter *filter, enum envoy_header_map which, struct arena *arena,
+                         const struct header_map *map, const struct fields *wanted, bool keeps_framing)
+{
+    struct comparison c = {.headers = map->items, .count = map->count, .wanted = wanted};
+    if (!compare(&c, arena, keeps_framing, false))
+        return false;
+    apply(filter, which, &c);
+    return true;
+}
+
+bool headers_become(struct envoy_filter *filter, enum envoy_header_map which, struct arena *arena,
                     const struct fields *wanted, bool keeps_framing)
 {
-    struct comparison c = {.wanted = wanted};
-    if (!compare(&c, filter, map, arena, keeps_framing, false))
-        return false;
-    apply(filter, map, &c);
-    return true;
+    struct header_map map;
+    map.items = take(filter, which, arena, &map.count);
+    return headers_read_become(filter, which, arena, &map, wanted, keeps_framing);
 }
 
 static bool has_value(const struct comparison *c, struct slice name, struct slice value)
@@ -265,7 +271,8 @@ bool headers_become_request(struct envoy_filter *filter, struct arena *arena, co
     };
     bool is_set[sizeof single / sizeof single[0]];
     bool keeps_length = wanted->content_length.ptr != NULL;
-    if (!compare(&c, filter, ENVOY_REQUEST_HEADERS, arena, wanted->keeps_framing, keeps_length))
+    c.headers = take(filter, ENVOY_REQUEST_HEADERS, arena, &c.count);
+    if (!compare(&c, arena, wanted->keeps_framing, keeps_length))
         return false;
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         is_set[i] = !single[i].value.ptr || has_value(&c, single[i].name, single[i].value);

@@ -26,6 +26,8 @@ struct header_map {
     uint16_t status;
     int64_t content_length; // -1: not said
     bool is_length_malformed;
+    const struct envoy_header *items; // the map itself, until something sets it
+    size_t count;
     struct slice *steering; // names of x-envoy-* fields, but those that Envoy itself has set; copied
     size_t steering_count;
 };
@@ -39,6 +41,9 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
 // off otherwise. Names go out in lower case, as Envoy wants them. False without memory.
 bool headers_become(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
                     const struct fields *wanted, bool keeps_framing);
+// The same for a map that was read in this hook, and not set since.
+bool headers_read_become(struct envoy_filter *filter, enum envoy_header_map which, struct arena *arena,
+                         const struct header_map *map, const struct fields *wanted, bool keeps_framing);
 // The same for a request, with its pseudo-fields and its framing.
 struct request_form {
     const struct fields *fields;
