@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define HEAD_START_MS 300
+#define NOTICE_MS 50 // Envoy watches each file by itself: of two that are new when it looks, either may come first
 
 struct folder {
     struct cli *cli;
@@ -156,9 +157,9 @@ static bool write_list(struct folder *folder, const char *kind, const char *name
     return write_file(folder, name, &text);
 }
 
-static void give_head_start(void)
+static void give_head_start(long ms)
 {
-    nanosleep(&(struct timespec){.tv_nsec = HEAD_START_MS * 1000000L}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
 }
 
 // Envoy does not say when it has looked up the names of new clusters, or checked their endpoints: routes that lead to them
@@ -175,8 +176,8 @@ static bool write_clusters(struct folder *folder)
     if (!bootstrap_write_clusters(folder->bootstrap, before, (uint64_t)time(NULL), &text, &is_slow))
         text.has_failed = true;
     bool is_written = write_file(folder, "cds.json", &text);
-    if (is_written && is_slow)
-        give_head_start();
+    if (is_written && before.len)
+        give_head_start(is_slow ? HEAD_START_MS : NOTICE_MS);
     return is_written;
 }
 
@@ -188,7 +189,7 @@ static bool write_listeners(struct folder *folder)
         return false;
     if (!has_tunnels)
         return true;
-    give_head_start();
+    give_head_start(HEAD_START_MS);
     return write_routes(folder, false);
 }
 
