@@ -6,7 +6,8 @@
 
 #include "json/json.h"
 
-#define FIRST_BYTE_MS 60000 // as deadline.c
+#define RULE_FIELD "x-envoy-original-url" // as stream.h
+#define FIRST_BYTE_MS 60000               // as deadline.c
 #define STREAM_IDLE_MS 300000
 #define BACKOFF_BASE_MS 25
 #define BACKOFF_MAX_MS 250
@@ -199,7 +200,7 @@ static void emit_route(struct emit *emit, const struct config_listener *listener
     emit_typed(emit, "action", "route", "envoy.config.route.v3.Route");
     emit_text(emit, "name", name);
     emit_list(emit, "request_headers_to_remove");
-    emit_cstr(emit, "", "x-weir-rule");
+    emit_cstr(emit, "", RULE_FIELD);
     emit_list_end(emit);
     emit_object(emit, "match");
     emit_cstr(emit, "prefix", "/");
@@ -264,7 +265,7 @@ static void emit_matcher(const struct bootstrap *bootstrap, struct emit *emit, c
     if (has_routes(listener)) {
         emit_object(emit, "matcher_tree");
         emit_typed(emit, "input", "rule", "envoy.type.matcher.v3.HttpRequestHeaderMatchInput");
-        emit_cstr(emit, "header_name", "x-weir-rule");
+        emit_cstr(emit, "header_name", RULE_FIELD);
         emit_end(emit);
         emit_end(emit);
         emit_object(emit, "exact_match_map");

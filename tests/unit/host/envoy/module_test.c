@@ -165,12 +165,12 @@ static void each_try_is_built_from_the_original(void **state)
     begin(&test);
     route(&test, SLICE("{\"model\":\"m\",\"messages\":[]}"));
     assert_true(test.fake.is_route_cleared);
-    assert_slice(request(&test, SLICE("x-weir-rule")), SLICE("httproute/default/r/rule/0"));
+    assert_slice(request(&test, SLICE("x-envoy-original-url")), SLICE("httproute/default/r/rule/0"));
     assert_slice(request(&test, SLICE("x-ai-eg-model")), SLICE("m"));
     assert_null(request(&test, SLICE("x-envoy-max-retries")).ptr);
     try(&test, "default/a/route/r/rule/0/ref/0");
     assert_slice(buf_slice(&test.fake.bodies[0]), SLICE("{\"model\":\"at-a\",\"messages\":[]}"));
-    assert_null(request(&test, SLICE("x-weir-rule")).ptr);
+    assert_null(request(&test, SLICE("x-envoy-original-url")).ptr);
     assert_null(request(&test, SLICE("x-ai-eg-model")).ptr);
     assert_slice(request(&test, SLICE(":authority")), SLICE("10.0.0.1:8080"));
     assert_slice(request(&test, SLICE("content-length")), SLICE("30"));
@@ -209,7 +209,7 @@ static void lines_are_made_here_and_costs_alone_published(void **state)
     struct test test;
     begin_with(&test, lean_settings_text);
     route(&test, SLICE("{\"model\":\"m\",\"messages\":[]}"));
-    assert_slice(request(&test, SLICE("x-weir-rule")), SLICE("httproute/default/r/rule/0"));
+    assert_slice(request(&test, SLICE("x-envoy-original-url")), SLICE("httproute/default/r/rule/0"));
     assert_null(request(&test, SLICE("x-envoy-max-retries")).ptr);
     assert_slice(request(&test, SLICE("x-ai-eg-model")), SLICE("spoofed")); // nobody looks
     try(&test, "default/a/route/r/rule/0/ref/0");
@@ -345,7 +345,7 @@ static void a_body_may_end_with_trailers(void **state)
     send_body(&test, SLICE("{\"model\":\"m\"}"), false);
     fake_add(&test.fake, 1, SLICE("x-trailer"), SLICE("1"));
     assert_int_equal(ENVOY_HOOK(http_filter_request_trailers)(&test.fake, test.filter), ENVOY_TRAILERS_CONTINUE);
-    assert_slice(request(&test, SLICE("x-weir-rule")), SLICE("httproute/default/r/rule/0"));
+    assert_slice(request(&test, SLICE("x-envoy-original-url")), SLICE("httproute/default/r/rule/0"));
     assert_int_equal(test.fake.counts[1], 0);
     assert_int_equal(test.fake.bodies[ENVOY_BUFFERED_REQUEST_BODY].len, 1);
     end(&test);
