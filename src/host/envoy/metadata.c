@@ -94,13 +94,16 @@ static void put_alone(struct envoy_filter *filter, struct slice space, const str
         metadata_put_text(filter, space, item->key, item->text);
 }
 
+// What takes Envoy less as one message than by as many calls, by its instructions: three numbers are 5,700 against 7,300.
+#define TOGETHER_MIN 5
+
 void metadata_put(struct envoy_filter *filter, struct arena *scratch, struct slice space,
                   const struct record_metadata *items, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += 1 + LENGTH_BYTES_MAX + entry_bytes(&items[i]);
-    bool is_together = count > 1 && ENVOY_CALL(http_set_dynamic_metadata_struct) && bytes < INT32_MAX;
+    bool is_together = count >= TOGETHER_MIN && ENVOY_CALL(http_set_dynamic_metadata_struct) && bytes < INT32_MAX;
     char *message = is_together ? arena_alloc(scratch, bytes) : NULL;
     char *at = message;
     for (size_t i = 0; i < count; i++)

@@ -1,4 +1,4 @@
-// Dynamic metadata of a stream, set in one call where Envoy has one: each call of its own copies, merges and announces.
+// Dynamic metadata of a stream: much of it is set in one call where Envoy has one.
 #ifndef WEIR_HOST_ENVOY_METADATA_H
 #define WEIR_HOST_ENVOY_METADATA_H
 

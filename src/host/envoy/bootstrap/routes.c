@@ -201,6 +201,8 @@ static void emit_route(struct emit *emit, const struct config_listener *listener
     emit_text(emit, "name", name);
     emit_list(emit, "request_headers_to_remove");
     emit_cstr(emit, "", RULE_FIELD);
+    emit_cstr(emit, "", "x-envoy-external-address");
+    emit_cstr(emit, "", "x-envoy-internal");
     emit_list_end(emit);
     emit_object(emit, "match");
     emit_cstr(emit, "prefix", "/");
