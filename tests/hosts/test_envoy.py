@@ -566,7 +566,7 @@ def test_a_guard_behind_the_module(tmp_path, mock, forward):
     envoy = Envoy(file, bootstrap=json.dumps(guarded(bootstrap, guard, 1)))
     try:
         status, body, response = post(port, {"model": "secret", "messages": []}, {"x-ai-eg-model": "other"})
-        assert status == 403 and response.headers["www-authenticate"] == "Bearer realm=guard"
+        assert status == 403 and response.headers["www-authenticate"] == "Bearer realm=guard", (status, body, guard.seen)
         if forward == "weir":
             assert json.loads(body)["error"]["code"] == "forbidden" and response.headers["x-request-id"]
         status, body, response = post(port, {"model": "worded", "messages": []})
