@@ -335,6 +335,26 @@ def test_https_listeners_are_chosen_by_sni(tmp_path, mock):
         assert envoy.stop() == 0
 
 
+def test_plain_listeners_of_one_port_are_told_apart_by_host(tmp_path, mock):
+    """By the client's Host, not by that of the backend, which stands in its place when Envoy looks for a route."""
+    port, names = vectors.free_port(), ["one.example.com", "two.example.com"]
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
+    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    for doc in docs:
+        if doc["kind"] == "Gateway":
+            doc["spec"]["listeners"] = [{"name": name.split(".")[0], "protocol": "HTTP", "port": port, "hostname": name} for name in names]
+        if doc["kind"] == "AIGatewayRoute":  # of the second listener alone
+            doc["spec"]["parentRefs"] = [{**parent, "sectionName": "two"} for parent in doc["spec"]["parentRefs"]]
+    file = tmp_path / "weir.yaml"
+    file.write_text("---\n".join(vectors.yaml.safe_dump(doc, sort_keys=False) for doc in docs))
+    envoy = Envoy(file)
+    try:
+        for name, status in zip(names, (404, 200)):
+            assert post(port, {"model": "demo", "messages": []}, {"host": name})[0] == status
+    finally:
+        assert envoy.stop() == 0
+
+
 def over_tls(tmp_path, port, choice, curve="prime256v1", **extra):
     """The quickstart over HTTPS, and TLS to its backend, both with this choice of algorithms."""
     text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": "1"})

@@ -146,14 +146,20 @@ static bool comparison_init(struct comparison *c, struct arena *arena)
     return true;
 }
 
+// Our routes take them off when they have been found.
+static bool is_left_to_routes(struct slice name)
+{
+    return is_set_by_envoy(name) || slice_eq(name, SLICE(WEIR_RULE_FIELD));
+}
+
 // Pairs each field of the map with the first wanted one of its name that is still open, if the values are equal.
-static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_length)
+static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_length, bool keeps_routing)
 {
     size_t open = 0; // all wanted fields before it are settled
     for (size_t i = 0; i < c->count; i++) {
         struct slice name = name_of(&c->headers[i]);
         bool is_kept = keeps_framing ? is_framing(name) : keeps_length && slice_eq(name, SLICE("content-length"));
-        is_kept |= is_set_by_envoy(name); // our routes take them off
+        is_kept |= keeps_routing && is_left_to_routes(name);
         if (is_kept || (name.len && name.ptr[0] == ':')) {
             c->is_settled[i] = true;
             continue;
@@ -228,11 +234,12 @@ static void apply(struct envoy_filter *filter, enum envoy_header_map map, const 
 }
 
 // Everything is compared before anything is set: setting ends the life of what Envoy lent.
-static bool compare(struct comparison *c, struct arena *arena, bool keeps_framing, bool keeps_length)
+static bool compare(struct comparison *c, struct arena *arena, bool keeps_framing, bool keeps_length,
+                    bool keeps_routing)
 {
     if (!c->headers || !comparison_init(c, arena))
         return false;
-    settle_equals(c, keeps_framing, keeps_length);
+    settle_equals(c, keeps_framing, keeps_length, keeps_routing);
     return settle_rest(c, arena);
 }
 
@@ -240,7 +247,7 @@ bool headers_read_become(struct envoy_filter *filter, enum envoy_header_map whic
                          const struct header_map *map, const struct fields *wanted, bool keeps_framing)
 {
     struct comparison c = {.headers = map->items, .count = map->count, .wanted = wanted};
-    if (!compare(&c, arena, keeps_framing, false))
+    if (!compare(&c, arena, keeps_framing, false, false))
         return false;
     apply(filter, which, &c);
     return true;
@@ -273,7 +280,7 @@ bool headers_become_request(struct envoy_filter *filter, struct arena *arena, co
     bool is_set[sizeof single / sizeof single[0]];
     bool keeps_length = wanted->content_length.ptr != NULL;
     c.headers = take(filter, ENVOY_REQUEST_HEADERS, arena, &c.count);
-    if (!compare(&c, arena, wanted->keeps_framing, keeps_length))
+    if (!compare(&c, arena, wanted->keeps_framing, keeps_length, wanted->keeps_routing))
         return false;
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         is_set[i] = !single[i].value.ptr || has_value(&c, single[i].name, single[i].value);

@@ -5,6 +5,11 @@
 #include "host/envoy/abi.h"
 #include "http/head.h"
 
+// The request field that Envoy's route table matches: the name of the rule's cluster. Never leaves Envoy.
+// One of the fields that Envoy finds without a search (INLINE_REQ_HEADERS) and none of our routes makes use of: looking for
+// any other makes it build a hash map of all fields, twice a request.
+#define WEIR_RULE_FIELD "x-envoy-original-url"
+
 static inline struct slice slice_of(struct envoy_bytes bytes)
 {
     return bytes.ptr ? slice_make(bytes.ptr, bytes.len) : slice_make("", 0);
@@ -51,6 +56,7 @@ struct request_form {
     struct slice authority;
     struct slice content_length; // NULL: none
     bool keeps_framing;          // content-length and transfer-encoding stay as they are
+    bool keeps_routing;          // so does what our routes take off when they have been found
 };
 bool headers_become_request(struct envoy_filter *filter, struct arena *arena, const struct request_form *wanted);
 void headers_set(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, struct slice value);

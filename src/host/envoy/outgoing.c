@@ -16,6 +16,7 @@ bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *out
         .authority = outgoing->authority,
         .content_length = has_length ? buf_slice(&length) : (struct slice){NULL, 0},
         .keeps_framing = outgoing->is_streamed,
+        .keeps_routing = outgoing->is_ahead,
     };
     return headers_become_request(filter, scratch, &wanted);
 }

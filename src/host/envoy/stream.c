@@ -298,6 +298,15 @@ static struct slice authority_of(const struct attempt_request *request, const st
     return arena_join(scratch, parts, sizeof parts / sizeof parts[0]);
 }
 
+// Now, not when Envoy gets to it: the virtual host goes by the client's Host, in whose place the backend's is about to
+// stand. Asking for the route's configuration has Envoy find the route and keep it.
+static void find_route(const struct stream *stream)
+{
+    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
+    ENVOY_CALL(http_clear_route_cache)(stream->filter);
+    ENVOY_CALL(get_most_specific_route_config)(stream->filter);
+}
+
 // The whole request for the one backend that there is, so that nothing is left for the upstream position.
 static bool build_ahead(struct stream *stream, struct arena *scratch, const struct config_backend_ref *ref, bool is_end)
 {
@@ -308,11 +317,12 @@ static bool build_ahead(struct stream *stream, struct arena *scratch, const stru
         .request = attempt_request(attempt),
         .authority = authority_of(attempt_request(attempt), ref, scratch),
         .is_streamed = stream->is_streamed,
+        .is_ahead = true,
         .is_end = is_end,
     };
+    find_route(stream);
     if (!outgoing.authority.ptr || !outgoing_write_head(stream->filter, &outgoing, scratch))
         return false;
-    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
     stream->is_built = true;
     return true;
 }
@@ -341,7 +351,8 @@ static bool go_on(struct stream *stream, struct arena *scratch, bool is_end)
         send_reply(stream, scratch);
         return false;
     }
-    ENVOY_CALL(http_clear_route_cache)(stream->filter);
+    if (!stream->is_built)
+        ENVOY_CALL(http_clear_route_cache)(stream->filter);
     return true;
 }
 

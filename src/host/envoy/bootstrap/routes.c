@@ -6,7 +6,7 @@
 
 #include "json/json.h"
 
-#define RULE_FIELD "x-envoy-original-url" // as stream.h
+#define RULE_FIELD "x-envoy-original-url" // as headers.h
 #define FIRST_BYTE_MS 60000               // as deadline.c
 #define STREAM_IDLE_MS 300000
 #define BACKOFF_BASE_MS 25
