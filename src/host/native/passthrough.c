@@ -1,7 +1,7 @@
 // Splices. Each end holds what its socket did not take; while it holds something, nothing more is read from the other.
 #include "host/native/passthrough.h"
 
-#include "config/hostname.h"
+#include "config/rule.h"
 #include "host/native/access_log.h"
 #include "host/native/connector.h"
 
@@ -365,48 +365,16 @@ static void on_event(struct loop_io *io, unsigned events)
 
 // ---- choosing -----------------------------------------------------------------------------------------------------
 
-// How well a route's names fit: 0 not, then no name given, wildcards by their length, the exact name.
-static size_t fit(const struct config_route *route, struct slice name)
-{
-    size_t best = route->hostname_count == 0 ? 1 : 0;
-    for (size_t i = 0; i < route->hostname_count; i++) {
-        struct slice pattern = route->hostnames[i].text;
-        size_t rank = hostname_is_wildcard(pattern) ? 1 + pattern.len : 1000;
-        if (hostname_matches(pattern, name) && rank > best)
-            best = rank;
-    }
-    return best;
-}
-
-static const struct config_route *find_route(const struct config_listener *listener, struct slice name)
-{
-    const struct config_route *route = NULL;
-    size_t best = 0;
-    for (size_t i = 0; i < listener->route_count; i++) {
-        size_t rank = fit(listener->routes[i], name);
-        if (rank > best && listener->routes[i]->rule_count) { // the first of equals
-            best = rank;
-            route = listener->routes[i];
-        }
-    }
-    return route;
-}
-
-static bool is_usable(const struct config_backend_ref *ref)
-{
-    return ref->weight && ref->backend && ref->backend->endpoint_count;
-}
-
 static const struct config_backend *find_backend(struct worker *worker, const struct config_rule *rule)
 {
     uint64_t total = 0;
     for (size_t i = 0; rule && i < rule->ref_count; i++)
-        total += is_usable(&rule->refs[i]) ? rule->refs[i].weight : 0;
+        total += config_ref_is_usable(&rule->refs[i]) ? rule->refs[i].weight : 0;
     if (total == 0)
         return NULL;
     uint64_t at = worker_random(worker) % total;
     for (size_t i = 0; i < rule->ref_count; i++) {
-        if (!is_usable(&rule->refs[i]))
+        if (!config_ref_is_usable(&rule->refs[i]))
             continue;
         if (at < rule->refs[i].weight)
             return rule->refs[i].backend;
@@ -454,7 +422,7 @@ void passthrough_begin(struct listener *listener, int take_fd, const struct arri
                        const struct config_listener *config, struct slice server_name, struct buf *take_hello)
 {
     struct worker *worker = listener->worker;
-    const struct config_route *route = find_route(config, server_name);
+    const struct config_route *route = config_listener_tls_route(config, server_name);
     const struct config_rule *rule = route ? &route->rules[0] : NULL;
     const struct config_backend *backend = find_backend(worker, rule);
     struct splice *splice = new_splice(listener, take_fd, take_hello);

@@ -25,32 +25,6 @@ static const struct config_listener *owner_of(const struct config *config, uint1
     return best;
 }
 
-static size_t fit(const struct config_route *route, struct slice name)
-{
-    size_t best = route->hostname_count == 0 ? 1 : 0;
-    for (size_t i = 0; i < route->hostname_count; i++) {
-        struct slice pattern = route->hostnames[i].text;
-        size_t rank = hostname_is_wildcard(pattern) ? 1 + pattern.len : 1000;
-        if (hostname_covers(pattern, name) && rank > best)
-            best = rank;
-    }
-    return best;
-}
-
-static const struct config_route *find_route(const struct config_listener *listener, struct slice name)
-{
-    const struct config_route *route = NULL;
-    size_t best = 0;
-    for (size_t i = 0; i < listener->route_count; i++) {
-        size_t rank = fit(listener->routes[i], name);
-        if (rank > best && listener->routes[i]->rule_count) {
-            best = rank;
-            route = listener->routes[i];
-        }
-    }
-    return route;
-}
-
 // What the route's hostname `at` comes to within the listener; false when it is nothing, or was another's before.
 static bool name_at(const struct config *config, const struct config_listener *listener,
                     const struct config_route *route, size_t at, struct slice *ret_name)
@@ -62,7 +36,7 @@ static bool name_at(const struct config *config, const struct config_listener *l
         if (hostname_intersect(route->hostnames[i].text, listener->hostname, &earlier) && slice_eq(earlier, name))
             return false;
     *ret_name = name;
-    return find_route(listener, name) == route && owner_of(config, listener->port, name) == listener;
+    return config_listener_tls_route(listener, name) == route && owner_of(config, listener->port, name) == listener;
 }
 
 // ---- chains ---------------------------------------------------------------------------------------------------
@@ -151,7 +125,7 @@ void passthrough_chains(const struct bootstrap *bootstrap, struct emit *emit, si
         emit_chain(bootstrap, emit, listener, route, names, count);
     }
     // A name of this listener that none of its routes has must not fall to another listener's wildcard.
-    if (!find_route(config, config->hostname))
+    if (!config_listener_tls_route(config, config->hostname))
         emit_chain(bootstrap, emit, listener, NULL, &config->hostname, 1);
 }
 
