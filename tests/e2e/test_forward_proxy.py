@@ -208,8 +208,8 @@ def start(tmp_path, folder, kind):
     yield begin
     for native, backend, proxy in running:
         assert native.stop() == 0
-        backend.listener.close()
-        proxy.listener.close()
+        vectors.stop_accepting(backend.listener)
+        vectors.stop_accepting(proxy.listener)
 
 
 def ask(native, mark="m"):
@@ -307,7 +307,7 @@ def test_http2_goes_through_it(start, folder):
     for thread in threads:
         thread.join(30)
     assert found == [200] * 10 and len(backend.connections) == 1 and len(proxy.seen) == 1
-    backend.sock.close()
+    vectors.stop_accepting(backend.sock)
 
 
 def test_plain_routes_are_not_led_through_it(start):
@@ -360,7 +360,7 @@ def test_each_gateway_has_its_own(start):
     both.port = first_port
     assert ask(both)[0] == 200
     assert len(other.seen) == len(proxy.seen) == 1
-    other.listener.close()
+    vectors.stop_accepting(other.listener)
 
 
 def test_tunnels_by_files_that_envoy_follows(start, kind, tmp_path):
@@ -398,5 +398,5 @@ def test_tunnels_by_files_that_envoy_follows(start, kind, tmp_path):
     while not more.seen:
         assert ask(native)[0] == 200 and time.monotonic() < end
     changer.join()
-    other.listener.close()
-    more.listener.close()
+    vectors.stop_accepting(other.listener)
+    vectors.stop_accepting(more.listener)

@@ -289,7 +289,7 @@ def test_a_slow_stream_stops_neither_its_neighbours_nor_grows(tmp_path):
 
     def serve(connection, data):
         if b"slow" not in data:
-            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
             return
         connection.sendall(SSE.encode())
         piece = chunk(EVENT) * 1000

@@ -133,7 +133,7 @@ def pair(request, tmp_path, context):
     gateway = Gateway(tmp_path / "weir.yaml", backend, tls)
     yield gateway, backend
     assert gateway.native.stop() == 0
-    backend.listener.close()
+    vectors.stop_accepting(backend.listener)
 
 
 def test_a_connection_is_used_again(pair):
@@ -196,4 +196,4 @@ def test_a_close_notify_ends_an_idle_connection(tmp_path, context):
         assert gateway.ask("/2") == (200, "/2") and len(backend.connections) == 2
     finally:
         assert gateway.native.stop() == 0
-        backend.listener.close()
+        vectors.stop_accepting(backend.listener)

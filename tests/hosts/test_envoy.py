@@ -207,19 +207,19 @@ def test_health_checks_ask_for_the_backend(tmp_path, mock):
     port = vectors.free_port()
     file = tmp_path / "weir.yaml"
     asked = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        def serve():
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    asked.append(connection.recv(4096))
-                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        threading.Thread(target=serve, daemon=True).start()
-        text = configuration(mock, port, "m").replace(f"port: {mock.port}", f"port: {server.getsockname()[1]}")
-        file.write_text(text + """
+    server = socket.create_server(("127.0.0.1", 0))
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                asked.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    threading.Thread(target=serve, daemon=True).start()
+    text = configuration(mock, port, "m").replace(f"port: {mock.port}", f"port: {server.getsockname()[1]}")
+    file.write_text(text + """
 ---
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: BackendTrafficPolicy
@@ -228,12 +228,13 @@ spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: quickstart}]
   healthCheck: {active: {type: HTTP, interval: 1s, http: {path: /health}}}
 """)
-        envoy = Envoy(file)
-        try:
-            until(lambda: len(asked) > 1)
-        finally:
-            assert envoy.stop() == 0
-        assert all(head.startswith(b"GET /health ") and b"\r\nhost: 127.0.0.1:%d\r\n" % server.getsockname()[1] in head for head in asked)
+    envoy = Envoy(file)
+    try:
+        until(lambda: len(asked) > 1)
+    finally:
+        assert envoy.stop() == 0
+    assert all(head.startswith(b"GET /health ") and b"\r\nhost: 127.0.0.1:%d\r\n" % server.getsockname()[1] in head for head in asked)
+    vectors.stop_accepting(server)
 
 
 def by_headers(bootstrap, settings):

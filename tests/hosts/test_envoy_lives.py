@@ -96,7 +96,7 @@ class Backend:
             connection.close()
 
     def close(self):
-        self.listener.close()
+        vectors.stop_accepting(self.listener)
 
 
 class Setup:
@@ -301,19 +301,20 @@ def serve_http2(connection):
 
 
 def test_what_is_left_comes_before_trailers_which_are_dropped(setup):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def accept():
-            try:
-                while True:
-                    threading.Thread(target=serve_http2, args=(listener.accept()[0],), daemon=True).start()
-            except OSError:
-                pass
-        threading.Thread(target=accept, daemon=True).start()
-        setup.start(first=listener.getsockname()[1], options="appProtocols: [gateway.envoyproxy.io/h2c], ")
-        client = http2.Http2(setup.port)
-        stream = client.request(http2.head("POST", "/v1/chat/completions", http2.JSON), BODY)
-        client.until(lambda: client.answer(stream).is_ended)
-        answer = client.answer(stream)
-        assert answer.status == 200 and answer.body == EVENT + b"data: [DONE]"
-        assert not [event for event in client.events if isinstance(event, h2.events.TrailersReceived)]
-        setup.end()
+    listener = socket.create_server(("127.0.0.1", 0))
+    def accept():
+        try:
+            while True:
+                threading.Thread(target=serve_http2, args=(listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+    threading.Thread(target=accept, daemon=True).start()
+    setup.start(first=listener.getsockname()[1], options="appProtocols: [gateway.envoyproxy.io/h2c], ")
+    client = http2.Http2(setup.port)
+    stream = client.request(http2.head("POST", "/v1/chat/completions", http2.JSON), BODY)
+    client.until(lambda: client.answer(stream).is_ended)
+    answer = client.answer(stream)
+    assert answer.status == 200 and answer.body == EVENT + b"data: [DONE]"
+    assert not [event for event in client.events if isinstance(event, h2.events.TrailersReceived)]
+    setup.end()
+    vectors.stop_accepting(listener)

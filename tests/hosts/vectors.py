@@ -50,6 +50,12 @@ def free_port():
         return sock.getsockname()[1]
 
 
+def stop_accepting(listener):
+    """Ends a listener that a thread accepts from. It is that thread's to close: with its descriptor taken by another socket in
+    the middle of accept(), it would answer for that one."""
+    listener.shutdown(socket.SHUT_RDWR)
+
+
 def place(doc):
     return f"{doc['metadata'].get('namespace', 'default')}/{doc['metadata']['name']}"
 

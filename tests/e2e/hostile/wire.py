@@ -4,6 +4,8 @@ import struct
 import threading
 import time
 
+import vectors
+
 NAMES = set(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -126,7 +128,7 @@ class Upstream:
             self.answer = answer or self.echo
 
     def close(self):
-        self.sock.close()
+        vectors.stop_accepting(self.sock)
 
     def _accept(self):
         while True:
