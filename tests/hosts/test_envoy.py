@@ -485,6 +485,28 @@ def test_every_request_has_one_line(tmp_path, mock):
         assert envoy.stop() == 0
 
 
+def test_an_answer_in_front_of_the_module_has_one_line(tmp_path, mock):
+    """A good one too, by which Envoy could take it for one that the module has seen."""
+    port, file = vectors.free_port(), tmp_path / "weir.yaml"
+    file.write_text(with_log(port, mock.port, JSON_LOG))
+    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
+    bootstrap = json.loads(written.stdout)
+    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"].insert(0, {"name": "well", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck", "pass_through_mode": False,
+        "headers": [{"name": ":path", "string_match": {"exact": "/well"}}]}})
+    envoy = Envoy(file, bootstrap=json.dumps(bootstrap))
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/well")
+        assert connection.getresponse().status == 200
+        assert post(port, {"model": "demo", "messages": []})[0] == 200
+        assert envoy.wait(lambda: len(envoy.lines) == 2, 10), envoy.lines
+        assert [(json.loads(line)["code"], json.loads(line)["path"]) for line in envoy.lines] == [(200, "/well"), (200, "/v1/chat/completions")]
+    finally:
+        assert envoy.stop() == 0
+
+
 @pytest.mark.parametrize("log, options", [
     ({**JSON_LOG, "matches": ["request.headers['x-logged'] == '1'"]}, []),
     ({"format": {"type": "Text", "text": "%RESPONSE_CODE% %REQ(x-ai-eg-model)% %USAGE(total)% %REQ(x-logged)%"}, "matches": ["request.headers['x-logged'] == '1'"],

@@ -59,8 +59,11 @@ static void publish(const struct stream *stream, struct arena *scratch, const st
 
 void stream_complete(struct stream *stream)
 {
-    if (!stream->exchange)
+    if (!stream->exchange) {
+        if (stream->settings->log_by == LOG_BY_WEIR)
+            lines_leave_to_envoy(stream);
         return;
+    }
     enum exchange_end how = stream->is_cut                                  ? END_CUT
                             : stream->is_answer_over || stream->is_replying ? END_COMPLETE
                                                                             : END_CLIENT_GONE;

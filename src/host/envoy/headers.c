@@ -91,7 +91,7 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
 
 static bool is_framing(struct slice name)
 {
-    return slice_eq(name, SLICE("content-length")) || slice_eq(name, SLICE("transfer-encoding"));
+    return slice_eq_nocase(name, SLICE("content-length")) || slice_eq_nocase(name, SLICE("transfer-encoding"));
 }
 
 static struct slice lower(struct slice name, struct arena *arena)
@@ -120,7 +120,7 @@ struct comparison {
     const struct envoy_header *headers;
     size_t count;
     const struct fields *wanted;
-    struct slice *names;   // of the wanted fields, in lower case
+    struct slice *names;   // of the wanted fields; in lower case where they do not stand in the map already
     uint8_t *changes;      // of the wanted fields: enum change
     uint8_t *is_settled;   // of the map's: in place, or not to be touched
     struct slice *removed; // names, copied
@@ -138,18 +138,10 @@ static bool comparison_init(struct comparison *c, struct arena *arena)
     c->is_settled = c->changes + wanted;
     memset(c->is_settled, 0, count);
     for (size_t i = 0; i < wanted; i++) {
-        c->names[i] = lower(c->wanted->items[i].name, arena);
-        if (!c->names[i].ptr)
-            return false;
+        c->names[i] = c->wanted->items[i].name;
         c->changes[i] = is_framing(c->names[i]) ? CHANGE_NONE : CHANGE_ADD;
     }
     return true;
-}
-
-// Our routes take them off when they have been found.
-static bool is_left_to_routes(struct slice name)
-{
-    return is_set_by_envoy(name) || slice_eq(name, SLICE(WEIR_RULE_FIELD));
 }
 
 // Pairs each field of the map with the first wanted one of its name that is still open, if the values are equal.
@@ -159,7 +151,7 @@ static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_l
     for (size_t i = 0; i < c->count; i++) {
         struct slice name = name_of(&c->headers[i]);
         bool is_kept = keeps_framing ? is_framing(name) : keeps_length && slice_eq(name, SLICE("content-length"));
-        is_kept |= keeps_routing && is_left_to_routes(name);
+        is_kept |= keeps_routing && is_set_by_envoy(name); // our routes take them off
         if (is_kept || (name.len && name.ptr[0] == ':')) {
             c->is_settled[i] = true;
             continue;
@@ -198,6 +190,9 @@ static void reopen(struct comparison *c, struct slice name)
 // What is left over in the map is removed, or replaced where the name is wanted with other values.
 static bool settle_rest(struct comparison *c, struct arena *arena)
 {
+    for (size_t i = 0; i < c->wanted->count; i++)
+        if (c->changes[i] != CHANGE_NONE && !(c->names[i] = lower(c->names[i], arena)).ptr)
+            return false;
     for (size_t i = 0; i < c->count; i++) {
         struct slice name = name_of(&c->headers[i]);
         if (c->is_settled[i])

@@ -68,13 +68,13 @@ static void correct(const struct stream *stream, struct record *record, struct b
 
 // ---- lines ----------------------------------------------------------------------------------------------------
 
-// The newline is Envoy's to add. A line that is too long or has no memory is empty: it is printed nowhere.
+// A line that is too long or has no memory is empty: it is printed nowhere.
 static struct slice line_of(const struct accesslog *log, const struct record *record, struct buf *line)
 {
     buf_reset(line);
     if (!accesslog_wants(log, record) || !accesslog_write(log, record, line))
         return SLICE("");
-    return slice_sub(buf_slice(line), 0, line->len - 1);
+    return buf_slice(line);
 }
 
 static void put_lines(const struct stream *stream, const struct record *record)
@@ -86,19 +86,27 @@ static void put_lines(const struct stream *stream, const struct record *record)
     buf_init(&line, LINE_BYTES_MAX);
     buf_reserve(&line, LINE_BYTES_FIRST);
     for (size_t i = 0; i < count; i++) {
-        char text[24] = "log";
-        struct buf key = {.ptr = text, .len = 3, .cap = sizeof text, .max = sizeof text};
+        char text[32] = WEIR_LINES;
+        struct buf key = {.ptr = text, .len = sizeof WEIR_LINES - 1, .cap = sizeof text, .max = sizeof text};
         buf_append_u64(&key, i);
-        metadata_put_text(stream->filter, SLICE(WEIR_METADATA), buf_slice(&key),
-                          line_of(snapshot_log(snapshot, listener, i), record, &line));
+        ENVOY_CALL(http_set_filter_state_bytes)
+        (stream->filter, bytes_of(buf_slice(&key)),
+         bytes_of(line_of(snapshot_log(snapshot, listener, i), record, &line)));
     }
     buf_fini(&line);
+}
+
+static void say(const struct stream *stream, bool has_lines)
+{
+    metadata_put_number(stream->filter, SLICE(WEIR_METADATA), SLICE(WEIR_METADATA_LINE), has_lines);
 }
 
 void lines_put(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
     char letters[FLAGS_BYTES_MAX];
     struct buf flags = {.ptr = letters, .cap = sizeof letters, .max = sizeof letters};
+    if (record->status != 200 || !is_plain(stream, record))
+        say(stream, true);
     if (is_plain(stream, record)) {
         put_lines(stream, record);
         return;
@@ -112,4 +120,9 @@ void lines_put(const struct stream *stream, struct arena *scratch, const struct 
     seen->metadata_count = record->metadata_count;
     correct(stream, seen, &flags);
     put_lines(stream, seen);
+}
+
+void lines_leave_to_envoy(const struct stream *stream)
+{
+    say(stream, false);
 }

@@ -5,7 +5,13 @@
 
 #include "host/envoy/stream_parts.h"
 
-// Sets log0, log1... of the metadata "weir" for the logs of the stream's listener; empty where a log wants no line.
+// Sets the filter state weir.log0, weir.log1... for the logs of the stream's listener, newlines included; empty where a log
+// wants no line.
+//
+// Envoy's own lines are for requests without ours. To tell them apart costs the usual request nothing: an upstream's answer
+// that went out whole with the status 200 has one, and for all others the metadata "weir" says so.
 void lines_put(const struct stream *stream, struct arena *scratch, const struct record *record);
+// For a stream that never got an exchange, whatever its status: Envoy's own line is wanted.
+void lines_leave_to_envoy(const struct stream *stream);
 
 #endif

@@ -8,7 +8,7 @@
 
 struct outgoing {
     const struct attempt_request *request;
-    struct slice authority; // never empty
+    struct slice authority; // NULL: stays the client's
     bool is_streamed;       // the client's body passes as it is, and so does its framing
     bool is_ahead;          // in the listener position
     bool is_end;            // no body follows the head

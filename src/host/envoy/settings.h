@@ -14,9 +14,10 @@
 //              configured costs are set
 //   log        who makes the lines of the access log: "envoy" (default), for which the request's fields and the metadata
 //              that its operators read are put in place when a request ends, or "weir": the lines of the listener's logs
-//              stand in the metadata "weir" as log0, log1..., for Envoy to print
+//              stand in the filter state as weir.log0, weir.log1..., for Envoy to print
 //   build      "tries" (default): the filter in the upstream position builds the request of every attempt. "ahead": this one
-//              does, where all attempts are the same (config/rule.h): the clusters of those rules have no filter of ours
+//              does, where all attempts are the same (config/rule.h): the clusters of those rules have no filter of ours,
+//              and their routes put in the backend's Host
 //
 // ${VAR} in resources is looked up in the environment of the Envoy process: secrets need not stand in its configuration.
 // A configuration with resources may also stand with a route (typed_per_filter_config): then it follows the route

@@ -282,32 +282,8 @@ static bool enter_table(struct stream *stream)
     return stream->id;
 }
 
-// S7: a backend without a name of its own is called by address and port.
-static struct slice authority_of(const struct attempt_request *request, const struct config_backend_ref *ref,
-                                 struct arena *scratch)
-{
-    const struct config_endpoint *endpoint = &ref->backend->endpoints[0];
-    bool is_v6 = slice_find(endpoint->host, ':') != SLICE_NOT_FOUND;
-    char digits[8];
-    struct buf port = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
-    if (request->authority.len)
-        return request->authority;
-    buf_append_u64(&port, endpoint->port);
-    struct slice parts[] = {is_v6 ? SLICE("[") : SLICE(""), endpoint->host, is_v6 ? SLICE("]:") : SLICE(":"),
-                            buf_slice(&port)};
-    return arena_join(scratch, parts, sizeof parts / sizeof parts[0]);
-}
-
-// Now, not when Envoy gets to it: the virtual host goes by the client's Host, in whose place the backend's is about to
-// stand. Asking for the route's configuration has Envoy find the route and keep it.
-static void find_route(const struct stream *stream)
-{
-    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
-    ENVOY_CALL(http_clear_route_cache)(stream->filter);
-    ENVOY_CALL(get_most_specific_route_config)(stream->filter);
-}
-
-// The whole request for the one backend that there is, so that nothing is left for the upstream position.
+// The whole request for the one backend that there is, so that nothing is left for the upstream position. Its Host is put in
+// by the route, which has to be found by the client's first.
 static bool build_ahead(struct stream *stream, struct arena *scratch, const struct config_backend_ref *ref, bool is_end)
 {
     struct attempt *attempt = attempt_begin(stream->exchange, ref, now_us());
@@ -315,14 +291,13 @@ static bool build_ahead(struct stream *stream, struct arena *scratch, const stru
         return false;
     struct outgoing outgoing = {
         .request = attempt_request(attempt),
-        .authority = authority_of(attempt_request(attempt), ref, scratch),
         .is_streamed = stream->is_streamed,
         .is_ahead = true,
         .is_end = is_end,
     };
-    find_route(stream);
-    if (!outgoing.authority.ptr || !outgoing_write_head(stream->filter, &outgoing, scratch))
+    if (!outgoing_write_head(stream->filter, &outgoing, scratch))
         return false;
+    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
     stream->is_built = true;
     return true;
 }
@@ -351,8 +326,7 @@ static bool go_on(struct stream *stream, struct arena *scratch, bool is_end)
         send_reply(stream, scratch);
         return false;
     }
-    if (!stream->is_built)
-        ENVOY_CALL(http_clear_route_cache)(stream->filter);
+    ENVOY_CALL(http_clear_route_cache)(stream->filter);
     return true;
 }
 

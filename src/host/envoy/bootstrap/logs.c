@@ -1,4 +1,4 @@
-// Access logs. The module makes the lines of requests that reached it and Envoy prints them from dynamic metadata; all
+// Access logs. The module makes the lines of requests that reached it and Envoy prints them from its filter state; all
 // others, which Envoy answered before (malformed heads and the like), Envoy's own operators describe. Formats that the
 // module can't hand over go by Envoy's operators alone, with what only Weir knows read from dynamic metadata.
 #include "host/envoy/bootstrap/bootstrap.h"
@@ -112,39 +112,71 @@ static void emit_cel(struct emit *emit, const char *key, const struct config_log
     buf_fini(&all);
 }
 
-// Whether the module has made a line: with `is_made` only a line that is wanted, without it no line at all.
-static void emit_line_filter(struct emit *emit, const char *key, size_t log, bool is_made, bool has_matches)
+static void emit_status_but(struct emit *emit, uint64_t status)
 {
-    char line[24];
-    snprintf(line, sizeof line, "log%zu", log);
-    emit_object(emit, key);
+    emit_object(emit, "");
+    emit_object(emit, "status_code_filter");
+    emit_object(emit, "comparison");
+    emit_cstr(emit, "op", "NE");
+    emit_object(emit, "value");
+    emit_u64(emit, "default_value", status);
+    emit_cstr(emit, "runtime_key", "weir.access_log.status"); // Envoy demands one
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+// Whether the module has left the line to Envoy; with `is_unsaid_too` also when it has said nothing.
+static void emit_left(struct emit *emit, bool is_unsaid_too)
+{
+    emit_object(emit, "");
     emit_object(emit, "metadata_filter");
     emit_object(emit, "matcher");
     emit_cstr(emit, "filter", "weir");
     emit_list(emit, "path");
     emit_object(emit, "");
-    emit_cstr(emit, "key", line);
+    emit_cstr(emit, "key", "line");
     emit_end(emit);
     emit_list_end(emit);
     emit_object(emit, "value");
-    if (!is_made) {
-        emit_object(emit, "null_match");
-        emit_end(emit);
-    } else if (has_matches) { // what is not wanted is an empty line
-        emit_object(emit, "string_match");
-        emit_cstr(emit, "prefix", "{");
-        emit_end(emit);
-    } else {
-        emit_bool(emit, "present_match", true);
-    }
+    emit_object(emit, "double_match");
+    emit_u64(emit, "exact", 0);
     emit_end(emit);
     emit_end(emit);
-    emit_bool(emit, "match_if_key_not_found", !is_made);
+    emit_end(emit);
+    emit_bool(emit, "match_if_key_not_found", is_unsaid_too);
     emit_end(emit);
     emit_end(emit);
 }
 
-static void emit_filter(struct emit *emit, const struct config_log *log, size_t number, bool is_ours)
+static void begin_filters(struct emit *emit, const char *key, const char *kind)
+{
+    emit_object(emit, key);
+    emit_object(emit, kind);
+    emit_list(emit, "filters");
+}
+
+static void end_filters(struct emit *emit)
+{
+    emit_list_end(emit);
+    emit_end(emit);
+    emit_end(emit);
+}
+
+// Requests of which the module has made no line (lines.h). The status alone says so of most.
+static void emit_no_line(struct emit *emit, const char *key)
+{
+    begin_filters(emit, key, "or_filter");
+    emit_left(emit, false);
+    begin_filters(emit, "", "and_filter");
+    emit_status_but(emit, 200);
+    emit_left(emit, true);
+    end_filters(emit);
+    end_filters(emit);
+}
+
+static void emit_filter(struct emit *emit, const struct config_log *log, bool is_ours)
 {
     bool has_matches = log->match_count > 0;
     if (!is_ours) {
@@ -153,17 +185,13 @@ static void emit_filter(struct emit *emit, const struct config_log *log, size_t 
         return;
     }
     if (!has_matches) {
-        emit_line_filter(emit, "filter", number, false, false);
+        emit_no_line(emit, "filter");
         return;
     }
-    emit_object(emit, "filter");
-    emit_object(emit, "and_filter");
-    emit_list(emit, "filters");
-    emit_line_filter(emit, "", number, false, true);
+    begin_filters(emit, "filter", "and_filter");
+    emit_no_line(emit, "");
     emit_cel(emit, "", log);
-    emit_list_end(emit);
-    emit_end(emit);
-    emit_end(emit);
+    end_filters(emit);
 }
 
 // ---- logs -----------------------------------------------------------------------------------------------------
@@ -175,11 +203,11 @@ static void emit_file(struct emit *emit, const struct config_log *log)
     emit_object(emit, "log_format");
 }
 
-static void emit_log(struct emit *emit, const struct config_log *log, size_t number, bool is_ours)
+static void emit_log(struct emit *emit, const struct config_log *log, bool is_ours)
 {
     emit_object(emit, "");
     emit_cstr(emit, "name", "envoy.access_loggers.file");
-    emit_filter(emit, log, number, is_ours);
+    emit_filter(emit, log, is_ours);
     emit_file(emit, log);
     if (log->format == LOG_TEXT)
         emit_text_format(emit, log->text.text);
@@ -190,14 +218,15 @@ static void emit_log(struct emit *emit, const struct config_log *log, size_t num
     emit_end(emit);
 }
 
+// Of a request without a line it prints nothing.
 static void emit_lines(struct emit *emit, const struct config_log *log, size_t number)
 {
     char format[64];
-    snprintf(format, sizeof format, "%%DYNAMIC_METADATA(weir:log%zu)%%\n", number);
+    snprintf(format, sizeof format, "%%FILTER_STATE(weir.log%zu:PLAIN)%%", number);
     emit_object(emit, "");
     emit_cstr(emit, "name", "envoy.access_loggers.file");
-    emit_line_filter(emit, "filter", number, true, log->match_count > 0);
     emit_file(emit, log);
+    emit_bool(emit, "omit_empty_values", true);
     emit_object(emit, "text_format_source");
     emit_cstr(emit, "inline_string", format);
     emit_end(emit);
@@ -246,8 +275,8 @@ static bool are_told_by_envoy(const struct config_log_field *fields, size_t coun
 
 static bool is_by_module(const struct config_log *log)
 {
-    if (log->format == LOG_TEXT) // of text, a line that is wanted has no mark
-        return !log->match_count && !is_told_by_envoy(log->text.text);
+    if (log->format == LOG_TEXT)
+        return !is_told_by_envoy(log->text.text);
     return !are_told_by_envoy(log->fields, log->field_count, 0);
 }
 
@@ -272,7 +301,7 @@ void bootstrap_access_logs(const struct bootstrap *bootstrap, struct emit *emit,
     for (size_t i = 0; i < count; i++) {
         if (are_by_module)
             emit_lines(emit, &logs[i], i);
-        emit_log(emit, &logs[i], i, are_by_module);
+        emit_log(emit, &logs[i], are_by_module);
     }
     emit_list_end(emit);
 }

@@ -193,8 +193,23 @@ static void emit_times(struct emit *emit, const struct config_rule *rule, const 
     emit_ms(emit, "idle_timeout", idle);
 }
 
-static void emit_route(struct emit *emit, const struct config_listener *listener, const struct config_rule *rule,
-                       struct slice name, const char *cluster)
+// What the module builds ahead of all attempts gets the backend's Host here; other attempts get theirs from the module
+// (S7: without a name of its own a backend is called by address and port).
+static void emit_authority(struct emit *emit, const struct config_rule *rule)
+{
+    const struct config_backend_ref *ref = config_rule_only_ref(rule);
+    char address[512];
+    if (!ref)
+        return;
+    bootstrap_endpoint_address(&ref->backend->endpoints[0], address, sizeof address);
+    emit_text(emit, "host_rewrite_literal",
+              rule->filters.rewrite_host.len ? rule->filters.rewrite_host
+              : ref->backend->host.len       ? ref->backend->host
+                                             : slice_from_cstr(address));
+}
+
+static void emit_route(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *listener,
+                       const struct config_rule *rule, struct slice name, const char *cluster)
 {
     emit_named_object(emit, name);
     emit_typed(emit, "action", "route", "envoy.config.route.v3.Route");
@@ -209,6 +224,8 @@ static void emit_route(struct emit *emit, const struct config_listener *listener
     emit_end(emit);
     emit_object(emit, "route");
     emit_cstr(emit, "cluster", cluster);
+    if (!bootstrap->publishes_all)
+        emit_authority(emit, rule);
     emit_times(emit, rule, listener);
     emit_retry(emit, rule);
     emit_end(emit);
@@ -279,7 +296,7 @@ static void emit_matcher(const struct bootstrap *bootstrap, struct emit *emit, c
                 bootstrap_rule_name(route, &route->rules[i], name, sizeof name);
                 bootstrap_cluster_name(bootstrap, route, &route->rules[i], cluster, sizeof cluster);
                 if (bootstrap_has_usable(&route->rules[i]))
-                    emit_route(emit, listener, &route->rules[i], slice_from_cstr(name), cluster);
+                    emit_route(bootstrap, emit, listener, &route->rules[i], slice_from_cstr(name), cluster);
             }
         }
         emit_end(emit);

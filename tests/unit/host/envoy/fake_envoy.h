@@ -288,6 +288,14 @@ void ENVOY_CALL(http_set_dynamic_metadata_string)(struct envoy_filter *fake, str
     snprintf(slot->text, sizeof slot->text, "%.*s", (int)value.len, value.ptr);
 }
 
+// Kept as metadata of its own.
+bool ENVOY_CALL(http_set_filter_state_bytes)(struct envoy_filter *fake, struct envoy_bytes key,
+                                             struct envoy_bytes value)
+{
+    ENVOY_CALL(http_set_dynamic_metadata_string)(fake, (struct envoy_bytes){"state", 5}, key, value);
+    return true;
+}
+
 // A reader of the wire format that takes what the module writes and nothing else.
 static struct slice fake_take(struct slice *rest, char tag)
 {

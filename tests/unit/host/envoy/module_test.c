@@ -198,7 +198,7 @@ static void assert_has(struct slice text, struct slice part)
 
 static struct slice line(const struct test *test)
 {
-    const struct fake_metadata *found = fake_metadata(&test->fake, "weir:log0");
+    const struct fake_metadata *found = fake_metadata(&test->fake, "state:weir.log0");
     assert_non_null(found);
     return slice_from_cstr(found->text);
 }
@@ -225,7 +225,8 @@ static void lines_are_made_here_and_costs_alone_published(void **state)
     assert_has(line(&test), SLICE("\"response_flags\":\"-\""));
     assert_has(line(&test), SLICE("\"gen_ai.request.model\":\"m\""));
     assert_has(line(&test), SLICE("\"gen_ai.usage.total_tokens\":7"));
-    assert_slice(slice_from(line(&test), line(&test).len - 1), SLICE("}"));
+    assert_slice(slice_from(line(&test), line(&test).len - 2), SLICE("}\n"));
+    assert_null(fake_metadata(&test.fake, "weir:line")); // the status says it
     end(&test);
 }
 
