@@ -1,6 +1,7 @@
 // The client's head: copied once, each field classified once by length and first byte, what clients may not say taken
 // off (S2), request id and forwarding fields set.
 #include "exchange/life.h"
+#include "exchange/refusal.h"
 
 #define FIELDS_ADDED 8 // at most: request id, what origin_forward adds, the lifted ones
 
@@ -264,20 +265,11 @@ static void drop_connection_named(struct exchange *x)
 
 static bool make_request_id(struct exchange *x)
 {
-    static const char digits[] = "0123456789abcdef";
-    char *id = arena_alloc(&x->arena, 36);
+    char *id = arena_alloc(&x->arena, REQUEST_ID_BYTES);
     if (!id)
         return false;
-    // Version 4, variant 1 (RFC 9562 section 5.4).
-    uint64_t halves[2] = {(x->client.random & ~0xf000ULL) | 0x4000ULL,
-                          (x->client.random2 & ~(3ULL << 62)) | (2ULL << 62)};
-    char *at = id;
-    for (size_t nibble = 0; nibble < 32; nibble++) {
-        if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20)
-            *at++ = '-';
-        *at++ = digits[(halves[nibble / 16] >> (60 - 4 * (nibble % 16))) & 15];
-    }
-    x->request_id = slice_make(id, 36);
+    request_id_write(id, x->client.random, x->client.random2);
+    x->request_id = slice_make(id, REQUEST_ID_BYTES);
     return head_add(x, FIELD_REQUEST_ID, SLICE("x-request-id"), x->request_id);
 }
 

@@ -153,21 +153,21 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
     stream->early_error = failure_of_head(slice_of(details), map.status);
     if (stream->early_error == ERROR_UPGRADE && is_method(stream, SLICE("CONNECT"))) // to Envoy one kind of upgrade
         stream->early_error = ERROR_METHOD_NOT_ALLOWED;
-    struct refusal refusal = {0};
-    refusal_make(&refusal, stream->early_error, scratch, (uint64_t[]){random_u64(), random_u64()});
-    refusal_write_head(stream->filter, stream->early_error, &refusal);
+    struct refusal refusal;
+    refusal_make(&refusal, stream->early_error, random_u64(), random_u64());
+    refusal_write_head(stream->filter, &refusal);
     if (is_end)
         add_body(stream, refusal.body);
 }
 
 static void replace_early(struct stream *stream, bool is_end)
 {
-    struct scratch memory __attribute__((uninitialized));
-    struct arena *scratch = scratch_init(&memory);
+    struct refusal refusal;
     drain(stream);
-    if (is_end)
-        append(stream, refusal_body(stream->early_error, scratch));
-    scratch_fini(&memory);
+    if (!is_end)
+        return;
+    refusal_make(&refusal, stream->early_error, 0, 0); // for its body
+    append(stream, refusal.body);
 }
 
 // A status that says nothing (101, which nobody has asked for and after which anything may come, or one of four digits), or a

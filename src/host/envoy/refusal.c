@@ -1,7 +1,5 @@
 #include "host/envoy/refusal.h"
 
-#include <stdio.h>
-
 static bool is_target(const struct header_map *head)
 {
     if (slice_eq(head->path, SLICE("*")))
@@ -41,41 +39,23 @@ enum error_code refusal_of_head(const struct config_client *limits, enum http_ve
     return is_expectation_met(head, version) ? ERROR_NONE : ERROR_EXPECTATION;
 }
 
-struct slice refusal_body(enum error_code error, struct arena *arena)
+void refusal_send(struct envoy_filter *filter, enum error_code error, const struct refusal *refusal)
 {
-    const struct error_info *info = error_info(error);
-    struct slice body = arena_printf(arena,
-                                     "{\"error\":{\"message\":\"" SLICE_FMT "\",\"type\":\"" SLICE_FMT
-                                     "\",\"param\":null,\"code\":\"" SLICE_FMT "\"}}",
-                                     SLICE_ARG(info->message), SLICE_ARG(info->type), SLICE_ARG(info->code));
-    return body.ptr ? body : SLICE("");
-}
-
-static void add(struct refusal *refusal, struct slice name, struct slice value)
-{
-    refusal->headers[refusal->count++] = (struct envoy_header){name.ptr, name.len, value.ptr, value.len};
-}
-
-void refusal_make(struct refusal *refusal, enum error_code error, struct arena *arena, const uint64_t random[2])
-{
-    int len = snprintf(refusal->id, sizeof refusal->id, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(random[0] >> 32),
-                       (unsigned)(random[0] >> 16) & 0xffff, (unsigned)random[0] & 0xfff, (unsigned)(random[1] >> 52),
-                       (unsigned long long)random[1] & 0xffffffffffffULL);
-    refusal->count = 0;
-    refusal->body = refusal_body(error, arena);
-    add(refusal, SLICE("content-type"), SLICE("application/json"));
-    add(refusal, SLICE("x-request-id"), slice_make(refusal->id, (size_t)len));
-    if (error == ERROR_METHOD_NOT_ALLOWED)
-        add(refusal, SLICE("allow"), SLICE(HTTP_METHODS_SERVED));
-}
-
-void refusal_write_head(struct envoy_filter *filter, enum error_code error, const struct refusal *refusal)
-{
-    headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE(":status"), error_info(error)->status);
-    for (size_t i = 0; i < refusal->count; i++) {
-        const struct envoy_header *header = &refusal->headers[i];
-        headers_set(filter, ENVOY_RESPONSE_HEADERS, slice_make(header->name, header->name_len),
-                    slice_make(header->value, header->value_len));
+    struct envoy_header headers[sizeof refusal->fields / sizeof refusal->fields[0]];
+    const struct fields *fields = &refusal->head.fields;
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
+        headers[i] = (struct envoy_header){field->name.ptr, field->name.len, field->value.ptr, field->value.len};
     }
+    ENVOY_CALL(http_send_response)
+    (filter, refusal->head.status, headers, fields->count, bytes_of(refusal->body),
+     bytes_of(error_info(error)->details));
+}
+
+void refusal_write_head(struct envoy_filter *filter, const struct refusal *refusal)
+{
+    headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE(":status"), refusal->head.status);
+    for (size_t i = 0; i < refusal->head.fields.count; i++)
+        headers_set(filter, ENVOY_RESPONSE_HEADERS, refusal->fields[i].name, refusal->fields[i].value);
     headers_set_number(filter, ENVOY_RESPONSE_HEADERS, SLICE("content-length"), refusal->body.len);
 }

@@ -3,8 +3,8 @@
 #ifndef WEIR_HOST_ENVOY_REFUSAL_H
 #define WEIR_HOST_ENVOY_REFUSAL_H
 
-#include "base/error.h"
 #include "config/model.h"
+#include "exchange/refusal.h"
 #include "host/envoy/abi.h"
 #include "host/envoy/headers.h"
 
@@ -12,20 +12,8 @@
 enum error_code refusal_of_head(const struct config_client *limits, enum http_version version,
                                 const struct header_map *head);
 
-#define REFUSAL_ID_BYTES 40
-
-// An answer in OpenAI's shape: no endpoint is known yet.
-struct refusal {
-    struct slice body;              // in the arena; empty without memory
-    struct envoy_header headers[3]; // the type, x-request-id, allow
-    size_t count;
-    char id[REFUSAL_ID_BYTES];
-};
-
-// Two fresh random numbers become its x-request-id.
-void refusal_make(struct refusal *refusal, enum error_code error, struct arena *arena, const uint64_t random[2]);
-struct slice refusal_body(enum error_code error, struct arena *arena);
+void refusal_send(struct envoy_filter *filter, enum error_code error, const struct refusal *refusal);
 // Makes the head of the answer that passes its own.
-void refusal_write_head(struct envoy_filter *filter, enum error_code error, const struct refusal *refusal);
+void refusal_write_head(struct envoy_filter *filter, const struct refusal *refusal);
 
 #endif

@@ -176,16 +176,14 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
 
 // Without an exchange: what the native host's codecs would refuse too, and, without memory for one or without a
 // configuration, a request that nobody has looked at and that therefore may not pass.
-static void refuse(struct stream *stream, struct arena *scratch, enum error_code error)
+static void refuse(struct stream *stream, enum error_code error)
 {
-    struct refusal refusal = {0};
-    refusal_make(&refusal, error, scratch, (uint64_t[]){random_u64(), random_u64()});
+    struct refusal refusal;
+    refusal_make(&refusal, error, random_u64(), random_u64());
     stream->is_replying = true;
     if (error_info(error)->flags.len)
         metadata_put_text(stream->filter, SLICE(WEIR_METADATA), SLICE("flags"), error_info(error)->flags);
-    ENVOY_CALL(http_send_response)
-    (stream->filter, error_info(error)->status, refusal.headers, refusal.count, bytes_of(refusal.body),
-     bytes_of(error_info(error)->details));
+    refusal_send(stream->filter, error, &refusal);
 }
 
 // ---- our own answers ------------------------------------------------------------------------------------------
@@ -367,7 +365,7 @@ enum envoy_headers_status stream_request_headers(struct stream *stream, bool is_
             want = exchange_body(stream->exchange, slice_make("", 0), true);
         status = follow_head(stream, scratch, want, is_end);
     } else {
-        refuse(stream, scratch, error);
+        refuse(stream, error);
     }
     scratch_fini(&memory);
     return status;

@@ -64,6 +64,7 @@ void access_log_refused(const struct refused *refused)
     const struct config_listener *listener = find_listener(refused);
     const struct error_info *info = error_info(refused->error);
     int64_t now_us = loop_now_us();
+    counter_add(&worker->counters.refused_heads, 1);
     if (!listener || !worker->pools)
         return;
     const struct field *id = refused->answer ? fields_find(&refused->answer->fields, SLICE("x-request-id")) : NULL;

@@ -1,8 +1,8 @@
 // Requests of HTTP/1.1, one after another on a connection: heads, bodies, and what comes behind them too early.
 #include "host/native/client_parts.h"
 
+#include "exchange/refusal.h"
 #include "host/native/access_log.h"
-#include "host/native/refusal.h"
 
 // ---- refusing before there is an exchange -------------------------------------------------------------------------
 
@@ -10,7 +10,7 @@ void client_refuse(struct client *client, const struct request_head *head, enum 
 {
     struct refusal refusal = {0};
     struct refused refused = {client, head, &refusal.head, 0, client->request_since_us, HTTP_1_1, error};
-    refusal_make(&refusal, client->worker, error);
+    refusal_make(&refusal, error, worker_random(client->worker), worker_random(client->worker));
     refused.answer_bytes = refusal.body.len;
     if (head)
         refused.version = head->version;
@@ -29,7 +29,6 @@ void client_refuse(struct client *client, const struct request_head *head, enum 
 static void leave_unanswered(struct client *client)
 {
     struct refused refused = {client, NULL, NULL, 0, client->request_since_us, HTTP_1_1, client->reader.error};
-    counter_add(&client->worker->counters.refused_heads, 1);
     access_log_refused(&refused);
     client_close(client);
 }

@@ -1,9 +1,9 @@
 // One HTTP/2 stream of a client: the front between nghttp2 and a stream's exchange.
 #include "host/native/h2.h"
 
+#include "exchange/refusal.h"
 #include "host/native/access_log.h"
 #include "host/native/client.h"
-#include "host/native/refusal.h"
 #include "host/native/worker.h"
 
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static void refuse(struct h2_stream *stream, const struct request_head *head, en
 {
     struct refusal refusal = {0};
     struct h2 *h2 = stream->h2;
-    refusal_make(&refusal, h2->base.worker, error);
+    refusal_make(&refusal, error, worker_random(h2->base.worker), worker_random(h2->base.worker));
     access_log_refused(
         &(struct refused){h2->client, head, &refusal.head, refusal.body.len, h2->head_since_us, HTTP_2, error});
     if (front_head(&stream->front, &refusal.head, true, (int64_t)refusal.body.len))
