@@ -1,16 +1,8 @@
-// Private to the room: what the scanner, the cursor and the string readers share about raw text.
+// Private to the room: what the walk, the cursor and the string readers share about raw text.
 #ifndef WEIR_JSON_READER_H
 #define WEIR_JSON_READER_H
 
-#include "json/json.h"
-
-// Text under reading. Errors stick: the first one is what the caller hears of.
-struct json_reader {
-    const unsigned char *start;
-    const unsigned char *end;
-    enum json_status status;
-    const unsigned char *error_at;
-};
+#include "json/walk.h"
 
 // Reads a string's bytes from behind its opening quote, validates escapes, control bytes and UTF-8 on the way, and
 // returns its closing quote; NULL with the reader's status set otherwise. Never reads at or past `end`.

@@ -1,6 +1,6 @@
 #include "usage/fields.h"
 
-#include "json/json.h"
+#include "json/walk.h"
 
 struct usage_field {
     struct slice parent; // empty: the usage object itself
@@ -58,42 +58,39 @@ static struct field_list fields_of(enum usage_shape shape)
 #undef LIST
 }
 
-static bool is_key(struct slice raw_key, struct slice name)
-{
-    return raw_key.len == name.len + 2 && slice_eq(slice_sub(raw_key, 1, name.len), name);
-}
-
-static void read_count(struct field_list list, struct slice parent, struct slice key, struct slice value,
+static void take_count(struct field_list list, struct slice parent, struct slice name, struct slice value,
                        struct usage *usage)
 {
-    uint64_t tokens;
     for (size_t i = 0; i < list.count; i++) {
         const struct usage_field *field = &list.fields[i];
-        if (is_key(key, field->name) && slice_eq(field->parent, parent) && json_to_u64(value, &tokens))
+        uint64_t tokens;
+        if (!slice_eq(field->name, name) || !slice_eq(field->parent, parent))
+            continue;
+        if (json_to_u64(value, &tokens))
             usage_set(usage, field->kind, tokens);
+        return;
     }
 }
 
-static void read_details(struct field_list list, struct slice parent, struct slice object, struct usage *usage)
+// Keys are compared as they are spelt.
+static struct slice unquoted(struct slice key)
 {
-    struct json_cursor cursor = json_cursor_init(object);
-    struct slice key, value;
-    enum json_type type;
-    while (json_next(&cursor, &key, &value, &type))
-        if (type == JSON_NUMBER)
-            read_count(list, parent, key, value, usage);
+    return key.len ? slice_sub(key, 1, key.len - 2) : key;
 }
 
-void usage_fields_read(enum usage_shape shape, struct slice object, struct usage *usage)
+bool usage_fields_read(enum usage_shape shape, struct slice object, struct usage *usage)
 {
     struct field_list list = fields_of(shape);
-    struct json_cursor cursor = json_cursor_init(object);
-    struct slice key, value;
-    enum json_type type;
-    while (json_next(&cursor, &key, &value, &type)) {
-        if (type == JSON_NUMBER)
-            read_count(list, SLICE(""), key, value, usage);
-        else if (type == JSON_OBJECT)
-            read_details(list, slice_sub(key, 1, key.len - 2), value, usage);
+    struct slice parent = SLICE("");
+    struct json_walk walk;
+    if (!slice_starts_with(object, SLICE("{")))
+        return false;
+    json_walk_init(&walk, object);
+    while (json_walk_next(&walk, 2)) {
+        if (walk.type == JSON_NUMBER)
+            take_count(list, walk.depth == 1 ? SLICE("") : parent, unquoted(walk.key), walk.value, usage);
+        else if (walk.depth == 1)
+            parent = unquoted(walk.key);
     }
+    return walk.reader.status == JSON_OK;
 }

@@ -4,8 +4,8 @@
 
 #include "usage/reader.h"
 
-// Reads a usage object (validated text) into `usage`; only what it has is set. Counts that are no plain non-negative
-// integers are passed over.
-void usage_fields_read(enum usage_shape shape, struct slice object, struct usage *usage);
+// Reads a usage object into `usage`; only what it has is set. Counts that are no plain non-negative integers are passed
+// over. False when the text is no valid object: what was read of it until then is not to be believed.
+bool usage_fields_read(enum usage_shape shape, struct slice object, struct usage *usage);
 
 #endif

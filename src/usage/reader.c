@@ -75,11 +75,12 @@ static void derive_total(struct usage_reader *reader)
         usage_set(usage, USAGE_TOTAL, total);
 }
 
-// A usage object of validated text. What it does not tell stays as an earlier one told it.
+// What the object does not tell stays as an earlier one told it.
 static void take_usage(struct usage_reader *reader, struct slice object)
 {
     struct usage seen = {0};
-    usage_fields_read(reader->shape, object, &seen);
+    if (!usage_fields_read(reader->shape, object, &seen))
+        return;
     for (unsigned kind = 0; kind < USAGE_KIND_COUNT; kind++)
         if (usage_has(&seen, kind))
             usage_set(&reader->usage, kind, seen.tokens[kind]);
@@ -104,7 +105,7 @@ static void take_member(struct usage_reader *reader, size_t index, struct slice 
 {
     size_t error_at;
     uint64_t tokens;
-    if (index == WANTED_USAGE && json_scan_object(value, NULL, NULL).status == JSON_OK)
+    if (index == WANTED_USAGE)
         take_usage(reader, value);
     else if (index == WANTED_MODEL && slice_starts_with(value, SLICE("\"")) &&
              json_validate(value, &error_at) == JSON_OK)

@@ -76,6 +76,20 @@ static const struct {
     {USAGE_SHAPE_MEDIA,
      "{\"data\":[{\"b64_json\":\"AAAA\"}],\"usage\":{\"total_tokens\":9,\"input_tokens\":4,\"output_tokens\":5}}",
      {{4, NO, NO, 5, 9, NO}, ""}},
+    // What is malformed anywhere in the object, or stands elsewhere than where it belongs, is not believed.
+    {USAGE_SHAPE_CHAT,
+     "{\"usage\":{\"prompt_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":01}}}",
+     {{NO, NO, NO, NO, NO, NO}, ""}},
+    {USAGE_SHAPE_CHAT, "{\"usage\":{\"prompt_tokens\":1,\"x\":[{\"y\":\"\\x\"}]}}", {{NO, NO, NO, NO, NO, NO}, ""}},
+    {USAGE_SHAPE_CHAT, "{\"usage\":{\"prompt_tokens\":1} 2}", {{NO, NO, NO, NO, NO, NO}, ""}},
+    {USAGE_SHAPE_CHAT,
+     "{\"usage\":{\"prompt_tokens_details\":{\"x\":{\"cached_tokens\":1},\"cached_tokens\":2},\"cached_tokens\":3,"
+     "\"completion_tokens_details\":[{\"reasoning_tokens\":4},5],\"x\":{\"prompt_tokens\":6}}}",
+     {{NO, 2, NO, NO, NO, NO}, ""}},
+    {USAGE_SHAPE_CHAT,
+     "{\"usage\":{\"prompt_tokens\":1,\"prompt_tokens\":2,\"prompt_tokens\":null,\"compl\\u0065tion_tokens\":3}}",
+     {{2, NO, NO, NO, NO, NO}, ""}},
+    {USAGE_SHAPE_CHAT, "{\"usage\":[{\"prompt_tokens\":1}],\"usage\":7}", {{NO, NO, NO, NO, NO, NO}, ""}},
     {USAGE_SHAPE_NONE, "{\"usage\":{\"prompt_tokens\":1,\"input_tokens\":1}}", {{NO, NO, NO, NO, NO, NO}, ""}},
 };
 
