@@ -19,6 +19,13 @@ static bool is_blank(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+// Takes in the first `len` bytes, of which there are as many at least.
+static inline void take(struct slice *input, size_t len)
+{
+    input->ptr += len;
+    input->len -= len;
+}
+
 static void add_to_key(struct capture *capture, struct slice bytes)
 {
     if (bytes.len <= sizeof capture->key - capture->key_len) {
@@ -29,9 +36,8 @@ static void add_to_key(struct capture *capture, struct slice bytes)
     }
 }
 
-static size_t find_name(const struct capture *capture)
+static size_t find_name(const struct capture *capture, struct slice key)
 {
-    struct slice key = {capture->key, capture->key_len};
     for (size_t i = 0; i < capture->name_count; i++)
         if (slice_eq(capture->names[i], key))
             return i;
@@ -44,16 +50,16 @@ static bool pass_string(struct json_nesting *nesting, struct slice *input)
     while (input->len) {
         if (nesting->is_escaped) {
             nesting->is_escaped = false;
-            *input = slice_from(*input, 1);
+            take(input, 1);
             continue;
         }
         size_t at = json_find_in_string(*input);
         if (at == SLICE_NOT_FOUND) {
-            *input = slice_from(*input, input->len);
+            take(input, input->len);
             return false;
         }
         nesting->is_escaped = input->ptr[at] == '\\';
-        *input = slice_from(*input, at + 1);
+        take(input, at + 1);
         if (!nesting->is_escaped)
             return true;
     }
@@ -62,26 +68,24 @@ static bool pass_string(struct json_nesting *nesting, struct slice *input)
 
 static void pass_key(struct capture *capture, struct slice *input)
 {
-    struct slice before = *input;
+    struct slice key = *input;
     bool is_closed = pass_string(&capture->nesting, input);
-    size_t taken = before.len - input->len;
-    add_to_key(capture, slice_sub(before, 0, taken - is_closed));
-    if (is_closed)
+    key.len -= input->len + is_closed;
+    if (!is_closed || capture->key_len) { // it comes in pieces
+        add_to_key(capture, key);
+        key = slice_make(capture->key, capture->key_len);
+    }
+    if (is_closed) {
+        capture->wanted = find_name(capture, key);
         capture->state = CAPTURE_COLON;
-}
-
-static void begin_value(struct capture *capture)
-{
-    capture->state = CAPTURE_VALUE;
-    capture->wanted = find_name(capture);
-    buf_reset(&capture->partial);
+    }
 }
 
 // One byte between the tokens of the top-level object.
 static void pass_between(struct capture *capture, struct slice *input)
 {
     char c = input->ptr[0];
-    *input = slice_from(*input, 1);
+    take(input, 1);
     if (is_blank(c))
         return;
     if (capture->state == CAPTURE_START && c == '{') {
@@ -91,7 +95,8 @@ static void pass_between(struct capture *capture, struct slice *input)
         capture->state = CAPTURE_IN_KEY;
         capture->key_len = 0;
     } else if (capture->state == CAPTURE_COLON && c == ':') {
-        begin_value(capture);
+        capture->state = CAPTURE_VALUE;
+        buf_reset(&capture->partial);
     } else {
         capture->state = CAPTURE_DONE;
     }
@@ -102,7 +107,7 @@ static bool pass_value(struct json_nesting *nesting, struct slice *input)
 {
     while (input->len) {
         if (nesting->depth > 1) {
-            *input = slice_from(*input, json_pass_nested(nesting, *input));
+            take(input, json_pass_nested(nesting, *input));
             continue;
         }
         if (nesting->is_in_string) {
@@ -112,7 +117,7 @@ static bool pass_value(struct json_nesting *nesting, struct slice *input)
         char c = input->ptr[0];
         if (c == ',' || c == '}' || c == ']')
             return true;
-        *input = slice_from(*input, 1);
+        take(input, 1);
         nesting->depth += c == '{' || c == '[';
         nesting->is_in_string = c == '"';
     }
@@ -151,7 +156,7 @@ static bool pass_member_value(struct capture *capture, struct slice *input, size
         return false;
     }
     capture->state = input->ptr[0] == ',' ? CAPTURE_KEY : CAPTURE_DONE;
-    *input = slice_from(*input, 1);
+    take(input, 1);
     return complete_value(capture, taken, ret_index, ret_value);
 }
 
