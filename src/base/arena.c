@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARENA_ALIGN 16U
+#define ALIGN_DOWN(bytes) ((bytes) & ~(size_t)(ARENA_ALIGN - 1))
 
 struct arena_block {
     struct arena_block *older;
@@ -23,7 +23,7 @@ void arena_init_in(struct arena *arena, void *space, size_t space_bytes, size_t 
 {
     arena_init(arena, block_bytes, max_bytes);
     arena->next = space;
-    arena->end = arena->next + space_bytes;
+    arena->end = arena->next + ALIGN_DOWN(space_bytes);
 }
 
 static void free_blocks(struct arena_block *block)
@@ -41,6 +41,13 @@ void arena_fini(struct arena *arena)
     arena_init(arena, arena->block_bytes, arena->max_bytes);
 }
 
+static void begin_block(struct arena *arena, struct arena_block *block)
+{
+    arena->blocks = block;
+    arena->next = block->data;
+    arena->end = block->data + ALIGN_DOWN(block->bytes - sizeof *block);
+}
+
 void arena_reset(struct arena *arena)
 {
     struct arena_block *keep = arena->blocks;
@@ -55,9 +62,7 @@ void arena_reset(struct arena *arena)
     }
     free_blocks(keep->older);
     keep->older = NULL;
-    arena->blocks = keep;
-    arena->next = keep->data;
-    arena->end = (char *)keep + keep->bytes;
+    begin_block(arena, keep);
     arena->held_bytes = keep->bytes;
     arena->has_failed = false;
 }
@@ -104,22 +109,18 @@ static bool add_block(struct arena *arena)
     if (!block)
         return false;
     block->older = arena->blocks;
-    arena->blocks = block;
-    arena->next = block->data;
-    arena->end = (char *)block + block->bytes;
+    begin_block(arena, block);
     return true;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+void *arena_alloc_more(struct arena *arena, size_t size)
 {
     size_t rounded;
-    if (__builtin_add_overflow(size, ARENA_ALIGN - 1, &rounded)) {
+    if (__builtin_add_overflow(size ? size : 1, ARENA_ALIGN - 1, &rounded)) {
         arena->has_failed = true;
         return NULL;
     }
-    rounded &= ~(size_t)(ARENA_ALIGN - 1);
-    if (rounded == 0)
-        rounded = ARENA_ALIGN;
+    rounded = ALIGN_DOWN(rounded);
     if (rounded > (size_t)(arena->end - arena->next)) {
         if (rounded > arena->block_bytes - sizeof(struct arena_block))
             return alloc_large(arena, rounded);
@@ -129,17 +130,6 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *at = arena->next;
     arena->next += rounded;
     return at;
-}
-
-void *arena_calloc(struct arena *arena, size_t count, size_t size)
-{
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) {
-        arena->has_failed = true;
-        return NULL;
-    }
-    void *at = arena_alloc(arena, bytes);
-    return at ? memset(at, 0, bytes) : NULL;
 }
 
 struct slice arena_join(struct arena *arena, const struct slice *parts, size_t count)
@@ -163,7 +153,13 @@ struct slice arena_join(struct arena *arena, const struct slice *parts, size_t c
 
 struct slice arena_dup(struct arena *arena, struct slice s)
 {
-    return arena_join(arena, &s, 1);
+    char *at = s.len < SIZE_MAX ? arena_alloc(arena, s.len + 1) : NULL;
+    if (!at)
+        return (struct slice){NULL, 0};
+    if (s.len)
+        memcpy(at, s.ptr, s.len);
+    at[s.len] = '\0';
+    return (struct slice){at, s.len};
 }
 
 struct slice arena_printf(struct arena *arena, const char *format, ...)

@@ -5,11 +5,13 @@
 
 #include "base/slice.h"
 
+#define ARENA_ALIGN 16U
+
 struct arena_block;
 
 struct arena {
     struct arena_block *blocks; // newest first
-    char *next;                 // free bytes of the newest block
+    char *next;                 // free bytes of the newest block, a multiple of ARENA_ALIGN of them
     char *end;
     size_t block_bytes; // size of an ordinary block
     size_t held_bytes;  // taken from the system now
@@ -26,11 +28,31 @@ void arena_init_in(struct arena *arena, void *space, size_t space_bytes, size_t 
 void arena_fini(struct arena *arena);
 // Frees all but one ordinary block, ready for use again.
 void arena_reset(struct arena *arena);
+// What arena_alloc does when the newest block is used up, and for a size of 0.
+void *arena_alloc_more(struct arena *arena, size_t size) __attribute__((malloc, alloc_size(2), warn_unused_result));
+
 // `size` bytes, 16-aligned, not zeroed. NULL when refused. Size 0 gives a valid pointer.
-void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, alloc_size(2), warn_unused_result));
+__attribute__((malloc, alloc_size(2), warn_unused_result)) static inline void *arena_alloc(struct arena *arena,
+                                                                                           size_t size)
+{
+    if (size == 0 || size > (size_t)(arena->end - arena->next))
+        return arena_alloc_more(arena, size);
+    void *at = arena->next;
+    arena->next += (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1); // fits, for what is free is such a multiple
+    return at;
+}
+
 // Zeroed array; NULL when refused or when count * size overflows.
-void *arena_calloc(struct arena *arena, size_t count, size_t size)
-    __attribute__((malloc, alloc_size(2, 3), warn_unused_result));
+__attribute__((malloc, alloc_size(2, 3), warn_unused_result)) static inline void *
+arena_calloc(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        bytes = SIZE_MAX; // refused by the call
+    void *at = arena_alloc(arena, bytes);
+    return at ? memset(at, 0, bytes) : NULL;
+}
+
 // A copy of `s`, followed by a NUL that the slice does not count. {NULL, 0} when refused.
 struct slice arena_dup(struct arena *arena, struct slice s);
 // Joins `count` slices. {NULL, 0} when refused.
