@@ -2,19 +2,13 @@
 #include "host/envoy/stream_parts.h"
 
 #include "host/envoy/failure.h"
+#include "host/envoy/outgoing.h"
 #include "host/envoy/refusal.h"
 
 static void append(const struct stream *stream, struct slice piece)
 {
     if (piece.len)
         ENVOY_CALL(http_append_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, bytes_of(piece));
-}
-
-static void drain(const struct stream *stream)
-{
-    size_t size = ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
-    if (size)
-        ENVOY_CALL(http_drain_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, size);
 }
 
 static bool is_method(const struct stream *stream, struct slice wanted)
@@ -88,8 +82,8 @@ static void become_reply(struct stream *stream, struct arena *scratch, bool is_e
 static void note_upstream(const struct stream *stream, struct attempt *attempt)
 {
     if (stream->is_built)
-        attempt_connected(attempt, stream_attribute(stream, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS),
-                          stream_attribute(stream, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
+        attempt_connected(attempt, attribute_text(stream->filter, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS),
+                          attribute_text(stream->filter, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
 }
 
 // Envoy's own answer after the last try, or instead of one.
@@ -144,13 +138,12 @@ static void pass_guard(struct stream *stream, struct arena *scratch, bool is_end
 
 static void answer_early(struct stream *stream, struct arena *scratch, bool is_end)
 {
-    struct envoy_bytes details = {NULL, 0};
+    struct slice details = attribute_text(stream->filter, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS);
     struct header_map map;
-    ENVOY_CALL(http_filter_get_attribute_string)(stream->filter, ENVOY_ATTRIBUTE_RESPONSE_CODE_DETAILS, &details);
-    stream->early_error = failure_of_head(slice_of(details), 0);
+    stream->early_error = failure_of_head(details, 0);
     if (stream->early_error == ERROR_NONE || !headers_read(stream->filter, ENVOY_RESPONSE_HEADERS, scratch, &map))
         return;
-    stream->early_error = failure_of_head(slice_of(details), map.status);
+    stream->early_error = failure_of_head(details, map.status);
     if (stream->early_error == ERROR_UPGRADE && is_method(stream, SLICE("CONNECT"))) // to Envoy one kind of upgrade
         stream->early_error = ERROR_METHOD_NOT_ALLOWED;
     struct refusal refusal;
@@ -163,7 +156,7 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
 static void replace_early(struct stream *stream, bool is_end)
 {
     struct refusal refusal;
-    drain(stream);
+    body_drain(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
     if (!is_end)
         return;
     refusal_make(&refusal, stream->early_error, 0, 0); // for its body
@@ -227,7 +220,7 @@ enum envoy_headers_status stream_response_headers(struct stream *stream, bool is
 static void replace_body(struct stream *stream, bool is_end)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
-    drain(stream);
+    body_drain(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
     if (is_end && reply->body.len) {
         ENVOY_CALL(http_append_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, bytes_of(reply->body));
         stream->sent_bytes += reply->body.len;

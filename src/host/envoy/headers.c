@@ -1,6 +1,7 @@
 #include "host/envoy/headers.h"
 
 #include "base/buf.h"
+#include "host/envoy/names.h"
 
 static struct slice name_of(const struct envoy_header *header)
 {
@@ -78,7 +79,7 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
                 return false;
             continue;
         }
-        if (which == ENVOY_RESPONSE_HEADERS && slice_eq(name, SLICE("x-weir-wait")))
+        if (which == ENVOY_RESPONSE_HEADERS && slice_eq(name, SLICE(WEIR_WAIT_FIELD)))
             continue;
         if (slice_eq(name, SLICE("content-length"))) {
             map->is_length_malformed = !slice_to_u64(value, INT64_MAX, &length);
@@ -302,4 +303,10 @@ void headers_set_number(struct envoy_filter *filter, enum envoy_header_map map, 
 void headers_remove(struct envoy_filter *filter, enum envoy_header_map map, struct slice name)
 {
     ENVOY_CALL(http_set_header)(filter, map, bytes_of(name), (struct envoy_bytes){NULL, 0});
+}
+
+struct slice attribute_text(struct envoy_filter *filter, enum envoy_attribute which)
+{
+    struct envoy_bytes value = {NULL, 0};
+    return ENVOY_CALL(http_filter_get_attribute_string)(filter, which, &value) ? slice_of(value) : SLICE("");
 }

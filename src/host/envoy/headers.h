@@ -5,11 +5,6 @@
 #include "host/envoy/abi.h"
 #include "http/head.h"
 
-// The request field that Envoy's route table matches: the name of the rule's cluster. Never leaves Envoy.
-// One of the fields that Envoy finds without a search (INLINE_REQ_HEADERS) and none of our routes makes use of: looking for
-// any other makes it build a hash map of all fields, twice a request.
-#define WEIR_RULE_FIELD "x-envoy-original-url"
-
 static inline struct slice slice_of(struct envoy_bytes bytes)
 {
     return bytes.ptr ? slice_make(bytes.ptr, bytes.len) : slice_make("", 0);
@@ -62,5 +57,8 @@ bool headers_become_request(struct envoy_filter *filter, struct arena *arena, co
 void headers_set(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, struct slice value);
 void headers_set_number(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, uint64_t value);
 void headers_remove(struct envoy_filter *filter, enum envoy_header_map map, struct slice name);
+
+// Of the connection or the request, borrowed from Envoy; empty when Envoy has none.
+struct slice attribute_text(struct envoy_filter *filter, enum envoy_attribute which);
 
 #endif

@@ -37,7 +37,7 @@ static struct slice flags_of(const struct stream *stream, struct buf *text)
 
 static struct slice attribute(const struct stream *stream, enum envoy_attribute which, struct slice otherwise)
 {
-    struct slice value = stream_attribute(stream, which);
+    struct slice value = attribute_text(stream->filter, which);
     return value.len ? value : otherwise;
 }
 

@@ -21,11 +21,16 @@ bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *out
     return headers_become_request(filter, scratch, &wanted);
 }
 
-void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
+void body_drain(struct envoy_filter *filter, enum envoy_body body)
 {
     size_t size = ENVOY_CALL(http_get_body_size)(filter, body);
     if (size)
         ENVOY_CALL(http_drain_body)(filter, body, size);
+}
+
+void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
+{
+    body_drain(filter, body);
     for (size_t i = 0; i < request->body_count; i++)
         if (request->body[i].len)
             ENVOY_CALL(http_append_body)(filter, body, bytes_of(request->body[i]));

@@ -16,6 +16,7 @@ struct outgoing {
 
 // False without memory.
 bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *outgoing, struct arena *scratch);
+void body_drain(struct envoy_filter *filter, enum envoy_body body);
 // Puts the request's body in the place of what `body` holds. Envoy copies it.
 void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request);
 

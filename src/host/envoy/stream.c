@@ -77,14 +77,6 @@ bool stream_is_streamed(const struct stream *stream)
 
 // ---- opening --------------------------------------------------------------------------------------------------
 
-struct slice stream_attribute(const struct stream *stream, enum envoy_attribute which)
-{
-    struct envoy_bytes value = {NULL, 0};
-    if (!ENVOY_CALL(http_filter_get_attribute_string)(stream->filter, which, &value))
-        return SLICE("");
-    return slice_of(value);
-}
-
 static enum http_version version_of(struct slice protocol)
 {
     if (slice_eq(protocol, SLICE("HTTP/1.1")))
@@ -98,9 +90,9 @@ static struct exchange_client client_of(const struct stream *stream, const struc
     bool is_verified = false; // a certificate that Envoy does not find good ends the handshake
     bool is_tls = ENVOY_CALL(http_filter_get_attribute_bool)(stream->filter, ENVOY_ATTRIBUTE_MTLS, &is_verified);
     return (struct exchange_client){
-        .remote_address = stream_attribute(stream, ENVOY_ATTRIBUTE_SOURCE_ADDRESS),
-        .local_address = stream_attribute(stream, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
-        .server_name = stream_attribute(stream, ENVOY_ATTRIBUTE_SERVER_NAME),
+        .remote_address = attribute_text(stream->filter, ENVOY_ATTRIBUTE_SOURCE_ADDRESS),
+        .local_address = attribute_text(stream->filter, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
+        .server_name = attribute_text(stream->filter, ENVOY_ATTRIBUTE_SERVER_NAME),
         .is_tls = is_tls,
         .is_verified = is_verified,
         .is_origin_told = settings->forward == FORWARD_HEADERS,
@@ -147,7 +139,7 @@ static bool open_exchange(struct stream *stream, struct arena *scratch, bool is_
     if (!headers_read(stream->filter, ENVOY_REQUEST_HEADERS, scratch, &map))
         return false;
     struct exchange_client client = client_of(stream, settings);
-    enum http_version version = version_of(stream_attribute(stream, ENVOY_ATTRIBUTE_PROTOCOL));
+    enum http_version version = version_of(attribute_text(stream->filter, ENVOY_ATTRIBUTE_PROTOCOL));
     struct request_head head = {
         .method = map.method,
         .target = map.path,
@@ -394,9 +386,7 @@ static enum exchange_want take_body(struct stream *stream, struct arena *scratch
 // put the real one in the place of. Envoy's own copy for retries would double the memory of every request.
 static void leave_placeholder(struct stream *stream, enum envoy_body body)
 {
-    size_t size = ENVOY_CALL(http_get_body_size)(stream->filter, body);
-    if (size)
-        ENVOY_CALL(http_drain_body)(stream->filter, body, size);
+    body_drain(stream->filter, body);
     ENVOY_CALL(http_append_body)(stream->filter, body, bytes_of(SLICE("-")));
 }
 
@@ -418,9 +408,7 @@ static enum envoy_body_status hold(struct stream *stream)
 {
     if (stream->forward == FORWARD_HEADERS)
         return ENVOY_BODY_STOP_AND_BUFFER; // Envoy forwards the body itself
-    size_t size = ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_REQUEST_BODY);
-    if (size)
-        ENVOY_CALL(http_drain_body)(stream->filter, ENVOY_RECEIVED_REQUEST_BODY, size);
+    body_drain(stream->filter, ENVOY_RECEIVED_REQUEST_BODY);
     return ENVOY_BODY_STOP_NO_BUFFER;
 }
 

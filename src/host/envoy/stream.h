@@ -8,20 +8,8 @@
 
 #include "exchange/exchange.h"
 #include "host/envoy/abi.h"
+#include "host/envoy/names.h"
 #include "host/envoy/settings.h"
-
-// Dynamic and endpoint metadata between the parts of Weir in Envoy.
-#define WEIR_METADATA "weir"
-#define WEIR_METADATA_STREAM "stream"   // dynamic: the number of the stream
-#define WEIR_METADATA_REF "ref"         // of an endpoint: the key of its backendRef
-#define WEIR_METADATA_ADDRESS "address" // of an endpoint behind a forward proxy
-#define WEIR_METADATA_LINE "line"       // dynamic: 1, the module has made the lines of the access logs; 0, Envoy is to
-#define WEIR_LINES "weir.log"           // filter state: lines of the access logs, with their numbers
-// An answer's field between the upstream position and Envoy's retries: seconds to wait. Never leaves Envoy either.
-#define WEIR_WAIT_FIELD "x-weir-wait"
-
-// What our listeners have Envoy put in the place of the Host that a request of HTTP/1.0 may lack.
-#define WEIR_NO_HOST "no-host.invalid"
 
 struct stream;
 

@@ -42,7 +42,4 @@ static inline bool stream_is_left(const struct stream *stream)
 // Sends the exchange's reply instead of what there is, or would be.
 void send_reply(struct stream *stream, struct arena *scratch);
 
-// Empty when Envoy has none.
-struct slice stream_attribute(const struct stream *stream, enum envoy_attribute which);
-
 #endif

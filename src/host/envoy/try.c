@@ -32,14 +32,6 @@ void try_free(struct try *try)
     free(try);
 }
 
-static struct slice attribute(const struct try *try, enum envoy_attribute which)
-{
-    struct envoy_bytes value = {NULL, 0};
-    if (!ENVOY_CALL(http_filter_get_attribute_string)(try->filter, which, &value))
-        return SLICE("");
-    return slice_of(value);
-}
-
 // Looked up in every hook: the stream may have ended since the last one.
 static struct stream *stream_of(const struct try *try)
 {
@@ -78,14 +70,14 @@ static enum envoy_headers_status refuse(struct try *try, uint16_t status, struct
 // An endpoint behind a forward proxy is a listener inside Envoy: its own address stands in its metadata.
 static bool is_tunnelled(const struct try *try)
 {
-    return slice_starts_with(attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS), SLICE("envoy://"));
+    return slice_starts_with(attribute_text(try->filter, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS), SLICE("envoy://"));
 }
 
 static struct slice address_of(const struct try *try)
 {
     struct envoy_bytes address;
     if (!is_tunnelled(try))
-        return attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS);
+        return attribute_text(try->filter, ENVOY_ATTRIBUTE_UPSTREAM_ADDRESS);
     if (!ENVOY_CALL(http_get_metadata_string)(try->filter, ENVOY_METADATA_HOST, bytes_of(SLICE(WEIR_METADATA)),
                                               bytes_of(SLICE(WEIR_METADATA_ADDRESS)), &address))
         return SLICE("");
@@ -110,8 +102,9 @@ static enum envoy_headers_status begin(struct try *try, struct arena *scratch, b
     struct attempt *attempt = attempt_begin(x, ref, now_us());
     if (!attempt)
         return refuse(try, exchange_reply(x)->head.status, error_info(exchange_error(x))->details);
-    attempt_connected(attempt, address_of(try),
-                      is_tunnelled(try) ? SLICE("") : attribute(try, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
+    attempt_connected(
+        attempt, address_of(try),
+        is_tunnelled(try) ? SLICE("") : attribute_text(try->filter, ENVOY_ATTRIBUTE_UPSTREAM_LOCAL_ADDRESS), 0);
     try->is_streamed = stream_is_streamed(stream);
     struct outgoing outgoing = {
         .request = attempt_request(attempt),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/map.h"
+#include "host/envoy/names.h"
 
 #define MODULE_FILTER "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter"
 
@@ -67,12 +68,12 @@ static void emit_endpoint(struct emit *emit, const struct config_rule *rule, con
     emit_end(emit);
     emit_object(emit, "metadata");
     emit_object(emit, "filter_metadata");
-    emit_object(emit, "weir");
-    emit_text(emit, "ref", ref->key);
+    emit_object(emit, WEIR_METADATA);
+    emit_text(emit, WEIR_METADATA_REF, ref->key);
     if (ref->backend->proxy) {
         char address[512];
         bootstrap_endpoint_address(endpoint, address, sizeof address);
-        emit_cstr(emit, "address", address);
+        emit_cstr(emit, WEIR_METADATA_ADDRESS, address);
     }
     emit_end(emit);
     if (ref->backend->tls.is_enabled) {

@@ -2,6 +2,7 @@
 #include "host/envoy/bootstrap/bootstrap.h"
 #include "host/envoy/bootstrap/passthrough.h"
 #include "host/envoy/bootstrap/tls.h"
+#include "host/envoy/names.h"
 
 #include <stdio.h>
 
@@ -46,7 +47,7 @@ static void emit_codecs(struct emit *emit, const struct config_client *client)
         emit_ms(emit, "drain_timeout", DRAIN_MS);
     emit_object(emit, "http_protocol_options");
     emit_bool(emit, "accept_http_10", true);
-    emit_cstr(emit, "default_host_for_http_10", "no-host.invalid");
+    emit_cstr(emit, "default_host_for_http_10", WEIR_NO_HOST);
     emit_end(emit);
     emit_object(emit, "http2_protocol_options");
     emit_u64(emit, "max_concurrent_streams", client->h2_streams);

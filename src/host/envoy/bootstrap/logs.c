@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "host/envoy/names.h"
 #include "observe/accesslog.h"
 
 // Operators that Envoy has not, or that name what Weir does not send to clients, by the metadata they stand for.
@@ -133,10 +134,10 @@ static void emit_left(struct emit *emit, bool is_unsaid_too)
     emit_object(emit, "");
     emit_object(emit, "metadata_filter");
     emit_object(emit, "matcher");
-    emit_cstr(emit, "filter", "weir");
+    emit_cstr(emit, "filter", WEIR_METADATA);
     emit_list(emit, "path");
     emit_object(emit, "");
-    emit_cstr(emit, "key", "line");
+    emit_cstr(emit, "key", WEIR_METADATA_LINE);
     emit_end(emit);
     emit_list_end(emit);
     emit_object(emit, "value");
@@ -222,7 +223,7 @@ static void emit_log(struct emit *emit, const struct config_log *log, bool is_ou
 static void emit_lines(struct emit *emit, const struct config_log *log, size_t number)
 {
     char format[64];
-    snprintf(format, sizeof format, "%%FILTER_STATE(weir.log%zu:PLAIN)%%", number);
+    snprintf(format, sizeof format, "%%FILTER_STATE(" WEIR_LINES "%zu:PLAIN)%%", number);
     emit_object(emit, "");
     emit_cstr(emit, "name", "envoy.access_loggers.file");
     emit_file(emit, log);

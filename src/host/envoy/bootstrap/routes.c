@@ -4,10 +4,10 @@
 
 #include <stdio.h>
 
+#include "host/envoy/names.h"
 #include "json/json.h"
 
-#define RULE_FIELD "x-envoy-original-url" // as headers.h
-#define FIRST_BYTE_MS 60000               // as deadline.c
+#define FIRST_BYTE_MS 60000 // as deadline.c
 #define STREAM_IDLE_MS 300000
 #define BACKOFF_BASE_MS 25
 #define BACKOFF_MAX_MS 250
@@ -146,7 +146,7 @@ static void emit_waits(struct emit *emit)
     emit_object(emit, "rate_limited_retry_back_off");
     emit_list(emit, "reset_headers");
     emit_object(emit, "");
-    emit_cstr(emit, "name", "x-weir-wait");
+    emit_cstr(emit, "name", WEIR_WAIT_FIELD);
     emit_cstr(emit, "format", "SECONDS");
     emit_end(emit);
     emit_list_end(emit);
@@ -215,7 +215,7 @@ static void emit_route(const struct bootstrap *bootstrap, struct emit *emit, con
     emit_typed(emit, "action", "route", "envoy.config.route.v3.Route");
     emit_text(emit, "name", name);
     emit_list(emit, "request_headers_to_remove");
-    emit_cstr(emit, "", RULE_FIELD);
+    emit_cstr(emit, "", WEIR_RULE_FIELD);
     emit_cstr(emit, "", "x-envoy-external-address");
     emit_cstr(emit, "", "x-envoy-internal");
     emit_list_end(emit);
@@ -284,7 +284,7 @@ static void emit_matcher(const struct bootstrap *bootstrap, struct emit *emit, c
     if (has_routes(listener)) {
         emit_object(emit, "matcher_tree");
         emit_typed(emit, "input", "rule", "envoy.type.matcher.v3.HttpRequestHeaderMatchInput");
-        emit_cstr(emit, "header_name", RULE_FIELD);
+        emit_cstr(emit, "header_name", WEIR_RULE_FIELD);
         emit_end(emit);
         emit_end(emit);
         emit_object(emit, "exact_match_map");
