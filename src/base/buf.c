@@ -28,10 +28,10 @@ static bool refuse(struct buf *buf)
     return false;
 }
 
-bool buf_reserve(struct buf *buf, size_t more)
+bool buf_grow(struct buf *buf, size_t more)
 {
     size_t need;
-    if (more == 0 || (buf->ptr && more <= buf->cap - buf->len))
+    if (more == 0)
         return true;
     if (__builtin_add_overflow(buf->len, more, &need) || need > buf->max)
         return refuse(buf);
@@ -48,24 +48,31 @@ bool buf_reserve(struct buf *buf, size_t more)
     return true;
 }
 
+static size_t count_digits(uint64_t value)
+{
+    size_t count = 1;
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 bool buf_append_u64(struct buf *buf, uint64_t value)
 {
     static const char pairs[] =
         "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
         "525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-    char digits[20] __attribute__((uninitialized));
-    size_t at = sizeof digits;
-    for (; value >= 100; value /= 100) {
-        at -= 2;
-        memcpy(digits + at, pairs + value % 100 * 2, 2);
-    }
-    if (value >= 10) {
-        at -= 2;
-        memcpy(digits + at, pairs + value * 2, 2);
-    } else {
-        digits[--at] = (char)('0' + value);
-    }
-    return buf_append(buf, slice_make(digits + at, sizeof digits - at));
+    size_t count = count_digits(value);
+    if (!buf_reserve(buf, count))
+        return false;
+    buf->len += count;
+    char *at = buf->ptr + buf->len; // from the last digit to the first
+    for (; value >= 100; value /= 100)
+        memcpy(at -= 2, pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(at - 2, pairs + value * 2, 2);
+    else
+        at[-1] = (char)('0' + value);
+    return true;
 }
 
 bool buf_append_i64(struct buf *buf, int64_t value)

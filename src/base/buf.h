@@ -18,12 +18,18 @@ void buf_init(struct buf *buf, size_t max_bytes);
 void buf_fini(struct buf *buf);
 // Empties, keeps the memory.
 void buf_reset(struct buf *buf);
+// The rest of buf_reserve, for when there is too little room. Apart, so that a caller saves no registers for it.
+bool buf_grow(struct buf *buf, size_t more) __attribute__((noinline));
 // Makes room for `more` bytes behind the content. False past the ceiling or without memory.
-bool buf_reserve(struct buf *buf, size_t more);
+static inline bool buf_reserve(struct buf *buf, size_t more)
+{
+    return (buf->ptr && more <= buf->cap - buf->len) || buf_grow(buf, more);
+}
+
 // Each append is whole or not at all; a refused one gives false and sets has_failed.
 static inline bool buf_append(struct buf *buf, struct slice s)
 {
-    if ((!buf->ptr || s.len > buf->cap - buf->len) && !buf_reserve(buf, s.len))
+    if (!buf_reserve(buf, s.len))
         return false;
     if (s.len)
         memcpy(buf->ptr + buf->len, s.ptr, s.len);
@@ -33,7 +39,7 @@ static inline bool buf_append(struct buf *buf, struct slice s)
 
 static inline bool buf_append_byte(struct buf *buf, char byte)
 {
-    if (buf->len == buf->cap && !buf_reserve(buf, 1))
+    if (buf->len == buf->cap && !buf_grow(buf, 1))
         return false;
     buf->ptr[buf->len++] = byte;
     return true;

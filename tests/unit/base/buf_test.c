@@ -31,8 +31,31 @@ static void numbers(void **state)
     assert_written(UINT64_MAX);
 }
 
+// A number needs room for its digits and no more; one that finds too little leaves nothing behind.
+static void numbers_at_the_ceiling(void **state)
+{
+    (void)state;
+    uint64_t value = 7;
+    for (size_t digits = 1; digits <= 20; digits++, value = value * 10 + 1) {
+        struct buf buf;
+        value = digits < 20 ? value : UINT64_MAX;
+        buf_init(&buf, digits + 1);
+        assert_true(buf_append(&buf, SLICE("=")));
+        assert_true(buf_append_u64(&buf, value));
+        assert_int_equal(buf.len, digits + 1);
+        assert_false(buf_append_u64(&buf, 0));
+        assert_int_equal(buf.len, digits + 1);
+        buf_fini(&buf);
+        buf_init(&buf, digits);
+        assert_true(buf_append(&buf, SLICE("=")));
+        assert_false(buf_append_u64(&buf, value));
+        assert_true(slice_eq(buf_slice(&buf), SLICE("=")) && buf.has_failed);
+        buf_fini(&buf);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(numbers_at_the_ceiling)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
