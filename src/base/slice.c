@@ -2,22 +2,21 @@
 #define _GNU_SOURCE
 #include "base/slice.h"
 
-// Lower-cases the ASCII letters of eight bytes at once; bytes above 0x7f stay as they are.
-static uint64_t lower8(uint64_t bytes)
+// The bit of the case in each of eight bytes that is an ASCII letter.
+static uint64_t case_bits(uint64_t bytes)
 {
     const uint64_t ones = 0x0101010101010101U;
-    uint64_t low = bytes & (ones * 0x7f);
-    uint64_t from_a = low + ones * (0x80 - 'A');
-    uint64_t past_z = low + ones * (0x7f - 'Z');
-    uint64_t is_upper = (from_a ^ past_z) & ~bytes & (ones * 0x80);
-    return bytes | is_upper >> 2;
+    uint64_t low = (bytes | ones * 0x20) & (ones * 0x7f);
+    uint64_t from_a = low + ones * (0x80 - 'a');
+    uint64_t past_z = low + ones * (0x7f - 'z');
+    return ((from_a ^ past_z) & ~bytes & (ones * 0x80)) >> 2;
 }
 
-// Most names are spelt alike, and those that are not mostly differ by more than case: both are seen at once.
+// Where they differ, it may be in the case of letters alone. Most names are spelt alike.
 static bool eq8_nocase(uint64_t a, uint64_t b)
 {
     uint64_t differ = a ^ b;
-    return differ == 0 || ((differ & ~0x2020202020202020U) == 0 && lower8(a) == lower8(b));
+    return __builtin_expect(differ == 0, 1) || (differ & ~case_bits(a)) == 0;
 }
 
 static uint64_t load8(const char *at)
