@@ -16,8 +16,11 @@ static size_t find_from(const struct fields *fields, struct slice name, size_t f
 
 const struct field *fields_find(const struct fields *fields, struct slice name)
 {
-    size_t at = find_from(fields, name, 0);
-    return at < fields->count ? &fields->items[at] : NULL;
+    const struct field *field = fields->items;
+    for (size_t left = fields->count; left > 0; left--, field++)
+        if (has_name(field, name))
+            return field;
+    return NULL;
 }
 
 size_t fields_count(const struct fields *fields, struct slice name)
