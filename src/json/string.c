@@ -186,36 +186,54 @@ static bool write_escape(struct buf *buf, unsigned char c)
     return buf_append(buf, slice_make(text, sizeof text));
 }
 
-// Whether any of eight bytes is a quote, a backslash, a control byte or not ASCII. A subtraction borrows from the next
-// byte only where it found such a byte, so there is no false alarm.
-static bool has_odd_byte(uint64_t bytes)
+// Sixteen bytes at once, in one register where the processor has such.
+typedef signed char bytes16 __attribute__((vector_size(16)));
+typedef uint64_t halves16 __attribute__((vector_size(16)));
+
+// Whether any byte is a quote, a backslash, a control byte or not ASCII (signed: below the blank).
+static inline bool has_odd_byte(bytes16 bytes)
 {
-    const uint64_t ones = 0x0101010101010101U, highs = ones << 7;
-    uint64_t quote = bytes ^ ones * '"', backslash = bytes ^ ones * '\\';
-    uint64_t odd = bytes | (bytes - ones * 0x20) | (quote - ones) | (backslash - ones);
-    return (odd & highs) != 0;
+    halves16 odd = (halves16)((bytes < ' ') | (bytes == '"') | (bytes == '\\'));
+    return (odd[0] | odd[1]) != 0;
 }
 
-static uint64_t load8(const char *at)
+// Fewer than 16 bytes: the first and the last of them, which may overlap.
+static bool copy_short(char *to, const char *from, size_t len)
 {
-    uint64_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    return bytes;
-}
-
-// Whether the text is ASCII that needs no escape, eight bytes a step, the last step overlaps.
-static bool is_plain(struct slice text)
-{
-    uint64_t bytes = 0x2020202020202020U;
-    if (text.len < 8) {
-        if (text.len)
-            memcpy(&bytes, text.ptr, text.len);
-        return !has_odd_byte(bytes);
+    uint64_t first = 0x2020202020202020U, last = first; // blanks where there is no text
+    if (len >= 8) {
+        memcpy(&first, from, 8);
+        memcpy(&last, from + len - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + len - 8, &last, 8);
+    } else if (len >= 4) {
+        memcpy(&first, from, 4);
+        memcpy(&last, from + len - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + len - 4, &last, 4);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            first = first << 8 | (unsigned char)(to[i] = from[i]);
     }
-    for (size_t at = 0; at < text.len - 8; at += 8)
-        if (has_odd_byte(load8(text.ptr + at)))
+    return !has_odd_byte((bytes16)(halves16){first, last});
+}
+
+// Copies the text as far as it is ASCII that needs no escape. Whether that was all of it.
+static bool copy_plain(char *to, struct slice text)
+{
+    bytes16 bytes;
+    size_t at = 0;
+    if (text.len < sizeof bytes)
+        return copy_short(to, text.ptr, text.len);
+    for (; at < text.len; at += sizeof bytes) {
+        if (at > text.len - sizeof bytes) // the last step overlaps
+            at = text.len - sizeof bytes;
+        memcpy(&bytes, text.ptr + at, sizeof bytes);
+        memcpy(to + at, &bytes, sizeof bytes);
+        if (has_odd_byte(bytes))
             return false;
-    return !has_odd_byte(load8(text.ptr + text.len - 8));
+    }
+    return true;
 }
 
 // How many bytes from the start can be written as they are.
@@ -257,20 +275,25 @@ static bool write_body(struct buf *buf, struct slice text)
     return true;
 }
 
-bool json_write_string(struct buf *buf, struct slice text)
+// Apart from json_write_string, most of whose texts don't come here: a call of that saves few registers then.
+static __attribute__((noinline)) bool write_escaped(struct buf *buf, struct slice text)
 {
-    size_t len = buf->len;
-    if (text.len < SIZE_MAX - 2 && is_plain(text) && buf_reserve(buf, text.len + 2)) {
-        char *at = buf->ptr + len; // most texts need no escape
-        at[0] = '"';
-        if (text.len)
-            memcpy(at + 1, text.ptr, text.len);
-        at[text.len + 1] = '"';
-        buf->len = len + text.len + 2;
-        return true;
-    }
+    size_t from = buf->len;
     if (buf_append_byte(buf, '"') && write_body(buf, text) && buf_append_byte(buf, '"'))
         return true;
-    buf->len = len; // whole or not at all
+    buf->len = from; // whole or not at all
     return false;
+}
+
+bool json_write_string(struct buf *buf, struct slice text)
+{
+    size_t len = text.len + 2; // at least; nothing in memory is so long that this overflows
+    if (!buf_reserve(buf, len))
+        return false;
+    char *at = buf->ptr + buf->len;
+    if (!copy_plain(at + 1, text))
+        return write_escaped(buf, text);
+    at[0] = at[len - 1] = '"';
+    buf->len += len;
+    return true;
 }
