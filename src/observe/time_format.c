@@ -34,6 +34,14 @@ static void put_number(struct writer *out, uint64_t value, unsigned width)
     out->at += count;
 }
 
+// From 0 to 99.
+static void put_two(struct writer *out, unsigned value)
+{
+    out->at[0] = (char)('0' + value / 10);
+    out->at[1] = (char)('0' + value % 10);
+    out->at += 2;
+}
+
 // Howard Hinnant's days-to-civil (proleptic Gregorian calendar, any year).
 static void set_date(struct civil *civil, int64_t days)
 {
@@ -81,14 +89,21 @@ static const char *const day_names[] = {"Sunday", "Monday", "Tuesday", "Wednesda
 
 static void put_fraction(struct writer *out, const struct civil *civil, unsigned digits)
 {
-    uint64_t nanoseconds = (uint64_t)civil->microsecond * 1000;
-    for (unsigned i = digits; i < 9; i++)
-        nanoseconds /= 10;
-    put_number(out, nanoseconds, digits);
+    uint32_t rest = civil->microsecond;
+    for (unsigned i = 0; i < digits; i++) {
+        rest *= 10;
+        *out->at++ = (char)('0' + rest / 1000000);
+        rest %= 1000000;
+    }
 }
 
 static void put_year(struct writer *out, const struct civil *civil)
 {
+    if (civil->year >= 0 && civil->year <= 9999) {
+        put_two(out, (unsigned)civil->year / 100);
+        put_two(out, (unsigned)civil->year % 100);
+        return;
+    }
     if (civil->year < 0)
         *out->at++ = '-';
     put_number(out, (uint64_t)(civil->year < 0 ? -civil->year : civil->year), 4);
@@ -98,18 +113,18 @@ static void put_date(struct writer *out, const struct civil *civil)
 {
     put_year(out, civil);
     *out->at++ = '-';
-    put_number(out, civil->month, 2);
+    put_two(out, civil->month);
     *out->at++ = '-';
-    put_number(out, civil->day, 2);
+    put_two(out, civil->day);
 }
 
 static void put_time(struct writer *out, const struct civil *civil)
 {
-    put_number(out, civil->hour, 2);
+    put_two(out, civil->hour);
     *out->at++ = ':';
-    put_number(out, civil->minute, 2);
+    put_two(out, civil->minute);
     *out->at++ = ':';
-    put_number(out, civil->second, 2);
+    put_two(out, civil->second);
 }
 
 static void put_epoch(struct writer *out, const struct civil *civil)
@@ -139,7 +154,7 @@ static bool put_letter(struct writer *out, const struct civil *civil, char lette
     case 'B':
         return put_name(out, month_names[civil->month - 1], false), true;
     case 'd':
-        return put_number(out, civil->day, 2), true;
+        return put_two(out, civil->day), true;
     case 'e':
         return put(out, civil->day < 10 ? SLICE(" ") : SLICE("")), put_number(out, civil->day, 1), true;
     case 'f':
@@ -147,27 +162,27 @@ static bool put_letter(struct writer *out, const struct civil *civil, char lette
     case 'F':
         return put_date(out, civil), true;
     case 'H':
-        return put_number(out, civil->hour, 2), true;
+        return put_two(out, civil->hour), true;
     case 'I':
-        return put_number(out, (civil->hour + 11) % 12 + 1, 2), true;
+        return put_two(out, (civil->hour + 11) % 12 + 1), true;
     case 'j':
         return put_number(out, civil->day_of_year, 3), true;
     case 'm':
-        return put_number(out, civil->month, 2), true;
+        return put_two(out, civil->month), true;
     case 'M':
-        return put_number(out, civil->minute, 2), true;
+        return put_two(out, civil->minute), true;
     case 'p':
         return put(out, civil->hour < 12 ? SLICE("AM") : SLICE("PM")), true;
     case 's':
         return put_epoch(out, civil), true;
     case 'S':
-        return put_number(out, civil->second, 2), true;
+        return put_two(out, civil->second), true;
     case 'T':
         return put_time(out, civil), true;
     case 'u':
         return put_number(out, (civil->weekday + 6) % 7 + 1, 1), true;
     case 'y':
-        return put_number(out, (uint64_t)(civil->year % 100 + 100) % 100, 2), true;
+        return put_two(out, (unsigned)((civil->year % 100 + 100) % 100)), true;
     case 'Y':
         return put_year(out, civil), true;
     case 'z':

@@ -22,6 +22,7 @@ static void iso(void **state)
     assert_written(TIME_FORMAT_ISO, 0, "1970-01-01T00:00:00.000Z");
     assert_written(TIME_FORMAT_ISO, 1764079199999999, "2025-11-25T13:59:59.999Z");
     assert_written(TIME_FORMAT_ISO, -1, "1969-12-31T23:59:59.999Z");
+    assert_written("%1f|%7f|%9f|%f", 123456, "1|1234560|123456000|123456000");
     assert_written("%s.%6f|%3f|%f|%%", 1764079199000042, "1764079199.000042|000|000042000|%");
 }
 
@@ -41,6 +42,15 @@ static void as_strftime(void **state)
     }
 }
 
+static void far_years(void **state)
+{
+    (void)state;
+    assert_written("%F %y", INT64_C(253402300799) * 1000000, "9999-12-31 99");
+    assert_written("%F %y", INT64_C(253402300800) * 1000000, "10000-01-01 00");
+    assert_written("%F %y", INT64_C(-62167219200) * 1000000, "0000-01-01 00");
+    assert_written("%F %y", INT64_C(-62167219201) * 1000000, "-0001-12-31 99");
+}
+
 static void validity(void **state)
 {
     (void)state;
@@ -57,6 +67,6 @@ static void validity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(iso), cmocka_unit_test(as_strftime),
-                                       cmocka_unit_test(validity)};
+                                       cmocka_unit_test(far_years), cmocka_unit_test(validity)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
