@@ -1,5 +1,5 @@
-// An access log is compiled to a list of steps: literal bytes, which hold all of the line that does not change, escaped
-// already, and operators between them.
+// An access log is compiled to a list of steps: an operator each, and the literal bytes before it, which hold all of the
+// line that does not change, escaped already.
 #include "observe/accesslog.h"
 
 #include "json/json.h"
@@ -12,17 +12,17 @@
 
 #define LITERAL_BYTES_MAX ((size_t)1 << 20)
 #define MEMBER_DEPTH_MAX 16
+#define LITERAL_BLOCK_BYTES 32 // most literals are shorter: a comma, a member's name, quotes, a colon
 
 enum step_type {
-    STEP_LITERAL,
     STEP_TEXT,        // value as it is, control bytes escaped; "-" when absent
     STEP_JSON_VALUE,  // the whole of a JSON value, typed; null when absent
     STEP_JSON_INSIDE, // inside a JSON string
 };
 
 struct step {
+    struct slice before; // has LITERAL_BLOCK_BYTES to read at least
     enum step_type type;
-    struct slice literal;
     struct log_operator op;
 };
 
@@ -30,6 +30,7 @@ struct accesslog {
     struct step *items;
     size_t count;
     size_t cap;
+    struct slice end; // behind the last step
     const struct cel_predicate **matches;
     size_t match_count;
 };
@@ -69,11 +70,13 @@ static bool write_json_inside(struct buf *buf, struct slice text)
 static bool write_real(struct buf *buf, double real)
 {
     double size = real < 0 ? -real : real;
+    if (size < 1e12 && real == (double)(int64_t)real)
+        return buf_append_i64(buf, (int64_t)real);
     if (!isfinite(real))
         return buf_append(buf, SLICE("null"));
     if (size >= 9e18)
         return buf_printf(buf, "%.17g", real);
-    if (size >= 1e12 || real == (double)(int64_t)real)
+    if (size >= 1e12)
         return buf_append_i64(buf, (int64_t)real);
     char digits[6];
     uint64_t micro = (uint64_t)(size * 1e6 + 0.5);
@@ -95,15 +98,23 @@ static bool write_number(struct buf *buf, const struct log_value *value)
     return value->type == LOG_VALUE_INTEGER ? buf_append_i64(buf, value->integer) : write_real(buf, value->real);
 }
 
-static bool write_step(const struct step *step, const struct record *record, struct log_scratch *scratch,
-                       struct buf *buf)
+// A block of fixed size is copied without a call, whatever of it counts.
+static inline bool write_literal(struct buf *buf, struct slice literal)
 {
-    struct log_value value;
-    if (step->type == STEP_LITERAL)
-        return buf_append(buf, step->literal);
+    if (literal.len > LITERAL_BLOCK_BYTES || buf->cap - buf->len < LITERAL_BLOCK_BYTES)
+        return buf_append(buf, literal);
+    memcpy(buf->ptr + buf->len, literal.ptr, LITERAL_BLOCK_BYTES);
+    buf->len += literal.len;
+    return true;
+}
+
+static bool write_value(const struct step *step, const struct record *record, struct log_scratch *scratch,
+                        struct buf *buf)
+{
+    struct log_value value __attribute__((uninitialized));
     log_operator_value(&step->op, record, scratch, &value);
     if (value.type == LOG_VALUE_NONE)
-        return buf_append(buf, step->type == STEP_JSON_VALUE ? SLICE("null") : SLICE("-"));
+        return step->type == STEP_JSON_VALUE ? buf_append(buf, SLICE("null")) : buf_append_byte(buf, '-');
     if (value.type != LOG_VALUE_TEXT)
         return write_number(buf, &value);
     if (step->type == STEP_JSON_VALUE)
@@ -115,12 +126,13 @@ bool accesslog_write(const struct accesslog *log, const struct record *record, s
 {
     struct log_scratch scratch __attribute__((uninitialized));
     size_t from = buf->len;
-    for (size_t i = 0; i < log->count; i++)
-        if (!write_step(&log->items[i], record, &scratch, buf)) {
-            buf->len = from;
-            return false;
-        }
-    return true;
+    bool is_written = true;
+    for (size_t i = 0; i < log->count && is_written; i++)
+        is_written = write_literal(buf, log->items[i].before) && write_value(&log->items[i], record, &scratch, buf);
+    if (is_written && write_literal(buf, log->end))
+        return true;
+    buf->len = from;
+    return false;
 }
 
 static bool find_header(const void *context, struct slice name, struct slice *ret_value)
@@ -158,21 +170,17 @@ struct compiler {
     struct buf literal; // bytes since the last operator
 };
 
-static bool add_step(struct compiler *compiler, struct step step)
+static bool end_literal(struct compiler *compiler, struct slice *ret_literal)
 {
-    if (!ARENA_GROW(compiler->arena, compiler->log))
+    size_t len = compiler->literal.len;
+    char *copy = arena_calloc(compiler->arena, 1, len < LITERAL_BLOCK_BYTES ? LITERAL_BLOCK_BYTES : len);
+    if (!copy)
         return false;
-    compiler->log->items[compiler->log->count++] = step;
-    return true;
-}
-
-static bool end_literal(struct compiler *compiler)
-{
-    if (compiler->literal.len == 0)
-        return true;
-    struct slice literal = arena_dup(compiler->arena, buf_slice(&compiler->literal));
+    if (len)
+        memcpy(copy, compiler->literal.ptr, len);
+    *ret_literal = slice_make(copy, len);
     buf_reset(&compiler->literal);
-    return literal.ptr && add_step(compiler, (struct step){.type = STEP_LITERAL, .literal = literal});
+    return true;
 }
 
 static bool add_literal(struct compiler *compiler, struct slice text, enum step_type around)
@@ -183,14 +191,14 @@ static bool add_literal(struct compiler *compiler, struct slice text, enum step_
 }
 
 // The operator's texts are copied: the configuration may go before the log does.
-static bool add_operator(struct compiler *compiler, struct log_operator op, enum step_type type)
+static bool add_operator(struct compiler *compiler, const struct log_operator *op, enum step_type type)
 {
-    if (op.argument.ptr)
-        op.argument = arena_dup(compiler->arena, op.argument);
-    if (op.alternative.ptr)
-        op.alternative = arena_dup(compiler->arena, op.alternative);
-    return !compiler->arena->has_failed && end_literal(compiler) &&
-           add_step(compiler, (struct step){.type = type, .op = op});
+    struct step step = {.type = type, .op = *op};
+    if (!log_operator_keep(&step.op, compiler->arena) || !end_literal(compiler, &step.before) ||
+        !ARENA_GROW(compiler->arena, compiler->log))
+        return false;
+    compiler->log->items[compiler->log->count++] = step;
+    return true;
 }
 
 // Length of the text before the next operator or "%%".
@@ -214,7 +222,7 @@ static bool add_format(struct compiler *compiler, struct slice text, struct mark
             text = slice_from(text, 2);
         } else {
             struct log_operator op;
-            is_added = log_operator_parse(&text, mark, compiler->findings, &op) && add_operator(compiler, op, type);
+            is_added = log_operator_parse(&text, mark, compiler->findings, &op) && add_operator(compiler, &op, type);
         }
     }
     return is_added;
@@ -232,7 +240,7 @@ static bool add_json_operator(struct compiler *compiler, const struct config_tex
         !log_operator_parse(&rest, format->mark, &unseen, &op) || rest.len)
         return true;
     *ret_is_one = true;
-    return add_operator(compiler, op, STEP_JSON_VALUE);
+    return add_operator(compiler, &op, STEP_JSON_VALUE);
 }
 
 static bool add_json_value(struct compiler *compiler, const struct config_text *format)
@@ -340,7 +348,7 @@ const struct accesslog *accesslog_new(struct arena *arena, const struct config_l
     if (!compiler.log)
         return NULL;
     buf_init(&compiler.literal, LITERAL_BYTES_MAX);
-    bool is_complete = add_line(&compiler, config) && end_literal(&compiler);
+    bool is_complete = add_line(&compiler, config) && end_literal(&compiler, &compiler.log->end);
     is_complete &= add_matches(&compiler, config);
     buf_fini(&compiler.literal);
     return is_complete ? compiler.log : NULL;

@@ -86,26 +86,29 @@ FUNCTION(remote_address_without_port)
     set_text(value, without_port(record->downstream_remote_address));
 }
 
-// A request header, or one of HTTP/2's pseudo-fields for what heads keep apart.
-static struct slice request_value(const struct record *record, struct slice name)
+static struct slice request_value(const struct record *record, const struct log_header *header)
 {
-    if (name.len && name.ptr[0] == ':') {
-        if (slice_eq_nocase(name, SLICE(":method")))
-            return record->method;
-        if (slice_eq_nocase(name, SLICE(":path")))
-            return record->path;
-        return slice_eq_nocase(name, SLICE(":authority")) ? record->authority : record->scheme;
-    }
-    if (slice_eq_nocase(name, SLICE("host")))
+    switch (header->source) {
+    case LOG_HEADER_METHOD:
+        return record->method;
+    case LOG_HEADER_PATH:
+        return record->path;
+    case LOG_HEADER_AUTHORITY:
         return record->authority;
-    return record->request ? fields_value(record->request, name) : (struct slice){NULL, 0};
+    case LOG_HEADER_SCHEME:
+        return record->scheme;
+    case LOG_HEADER_FIELD:
+        return record->request ? fields_value(record->request, header->name) : SLICE("");
+    default:
+        return SLICE("");
+    }
 }
 
 FUNCTION(request_header)
 {
-    set_text(value, request_value(record, op->argument));
-    if (value->type == LOG_VALUE_NONE && op->alternative.ptr)
-        set_text(value, request_value(record, op->alternative));
+    set_text(value, request_value(record, &op->header));
+    if (value->type == LOG_VALUE_NONE && op->alternative.source)
+        set_text(value, request_value(record, &op->alternative));
 }
 
 static struct slice print_unsigned(uint64_t number, struct log_scratch *scratch)
@@ -119,22 +122,24 @@ static struct slice print_unsigned(uint64_t number, struct log_scratch *scratch)
 }
 
 // Envoy's router adds x-envoy-upstream-service-time to the answer; Weir keeps its own time in the record.
-static struct slice response_value(const struct record *record, struct slice name, struct log_scratch *scratch)
+static struct slice response_value(const struct record *record, const struct log_header *header,
+                                   struct log_scratch *scratch)
 {
-    if (slice_eq_nocase(name, SLICE(":status")))
-        return record->status ? print_unsigned(record->status, scratch) : SLICE("");
-    struct slice value = record->response ? fields_value(record->response, name) : SLICE("");
-    if (value.len == 0 && record->upstream_time_us >= 0 &&
-        slice_eq_nocase(name, SLICE("x-envoy-upstream-service-time")))
+    struct slice value = SLICE("");
+    if (header->source == LOG_HEADER_STATUS)
+        return record->status ? print_unsigned(record->status, scratch) : value;
+    if (header->source != LOG_HEADER_NONE && record->response)
+        value = fields_value(record->response, header->name);
+    if (value.len == 0 && header->source == LOG_HEADER_UPSTREAM_TIME && record->upstream_time_us >= 0)
         return print_unsigned((uint64_t)record->upstream_time_us / 1000, scratch);
     return value;
 }
 
 FUNCTION(response_header)
 {
-    set_text(value, response_value(record, op->argument, scratch));
-    if (value->type == LOG_VALUE_NONE && op->alternative.ptr)
-        set_text(value, response_value(record, op->alternative, scratch));
+    set_text(value, response_value(record, &op->header, scratch));
+    if (value->type == LOG_VALUE_NONE && op->alternative.source)
+        set_text(value, response_value(record, &op->alternative, scratch));
 }
 
 FUNCTION(dynamic_metadata)
@@ -243,17 +248,34 @@ static bool take_apart(struct slice *text, struct parts *ret_parts)
     return true;
 }
 
-static bool is_pseudo(struct slice name, bool is_request)
+struct header_place {
+    struct slice name;
+    enum log_header_source source;
+};
+
+static const struct header_place request_places[] = {
+    {SLICE_INIT(":method"), LOG_HEADER_METHOD},       {SLICE_INIT(":path"), LOG_HEADER_PATH},
+    {SLICE_INIT(":authority"), LOG_HEADER_AUTHORITY}, {SLICE_INIT(":scheme"), LOG_HEADER_SCHEME},
+    {SLICE_INIT("host"), LOG_HEADER_AUTHORITY},
+};
+
+static const struct header_place response_places[] = {
+    {SLICE_INIT(":status"), LOG_HEADER_STATUS},
+    {SLICE_INIT("x-envoy-upstream-service-time"), LOG_HEADER_UPSTREAM_TIME},
+};
+
+static enum log_header_source find_source(const struct header_place *places, size_t count, struct slice name)
 {
-    if (!is_request)
-        return slice_eq_nocase(name, SLICE(":status"));
-    return slice_eq_nocase(name, SLICE(":method")) || slice_eq_nocase(name, SLICE(":path")) ||
-           slice_eq_nocase(name, SLICE(":authority")) || slice_eq_nocase(name, SLICE(":scheme"));
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq_nocase(places[i].name, name))
+            return places[i].source;
+    return http_is_token(name) ? LOG_HEADER_FIELD : LOG_HEADER_NONE;
 }
 
-static bool check_header(struct slice name, bool is_request, const struct parts *parts, struct mark mark,
-                         struct findings *findings)
+static bool read_name(struct slice name, const struct parts *parts, struct mark mark, struct findings *findings,
+                      struct log_header *ret_header)
 {
+    bool is_request = slice_eq(parts->name, SLICE("REQ"));
     if (http_is_credential(name)) {
         finding_error(findings, mark,
                       "the access log asks for the header " SLICE_FMT ", which carries credentials: take " SLICE_FMT
@@ -261,7 +283,11 @@ static bool check_header(struct slice name, bool is_request, const struct parts 
                       SLICE_ARG(name), SLICE_ARG(parts->whole));
         return false;
     }
-    if (http_is_token(name) || is_pseudo(name, is_request))
+    ret_header->name = name;
+    ret_header->source = is_request
+                             ? find_source(request_places, sizeof request_places / sizeof *request_places, name)
+                             : find_source(response_places, sizeof response_places / sizeof *response_places, name);
+    if (ret_header->source != LOG_HEADER_NONE)
         return true;
     finding_error(findings, mark, "\"" SLICE_FMT "\" in the access-log operator " SLICE_FMT " is no header name",
                   SLICE_ARG(name), SLICE_ARG(parts->whole));
@@ -271,12 +297,10 @@ static bool check_header(struct slice name, bool is_request, const struct parts 
 // NAME, NAME?ALTERNATIVE. Envoy's own spelling of an alternative pseudo-field is A?:B.
 static bool read_header(const struct parts *parts, struct mark mark, struct findings *findings, struct log_operator *op)
 {
-    bool is_request = slice_eq(parts->name, SLICE("REQ"));
     struct slice rest = parts->argument;
-    op->argument = slice_split(&rest, '?');
-    op->alternative = rest;
-    return check_header(op->argument, is_request, parts, mark, findings) &&
-           (!rest.ptr || check_header(rest, is_request, parts, mark, findings));
+    struct slice name = slice_split(&rest, '?');
+    return read_name(name, parts, mark, findings, &op->header) &&
+           (!rest.ptr || read_name(rest, parts, mark, findings, &op->alternative));
 }
 
 static bool read_metadata(const struct parts *parts, struct mark mark, struct findings *findings,
@@ -382,4 +406,22 @@ bool log_operator_parse(struct slice *text, struct mark mark, struct findings *f
         return false;
     *ret_operator = op;
     return true;
+}
+
+// In lower case: that is how nearly all names come, and names that are spelt alike are compared faster.
+static bool keep_name(struct slice *name, struct arena *arena)
+{
+    char *copy = arena_alloc(arena, name->len);
+    if (!copy)
+        return false;
+    for (size_t i = 0; i < name->len; i++)
+        copy[i] = ascii_lower(name->ptr[i]);
+    name->ptr = copy;
+    return true;
+}
+
+bool log_operator_keep(struct log_operator *op, struct arena *arena)
+{
+    op->argument = arena_dup(arena, op->argument);
+    return op->argument.ptr && keep_name(&op->header.name, arena) && keep_name(&op->alternative.name, arena);
 }

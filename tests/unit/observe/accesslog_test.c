@@ -229,6 +229,56 @@ static void nothing_partial(void **state)
     buf_fini(&buf);
 }
 
+// The same line into buffers of every ceiling: whole where it fits to the byte, else not at all.
+static void every_ceiling(void **state)
+{
+    (void)state;
+    static const char format[] =
+        "%PROTOCOL%, then %RESPONSE_CODE%; and what is longer than any block of literal bytes: "
+        "%USAGE(output)%%UPSTREAM_HOST% %REQ(none)%.";
+    const struct slice expected = SLICE("HTTP/1.1, then 200; and what is longer than any block of literal bytes: "
+                                        "710.0.0.1:443 -.\n");
+    const struct accesslog *log = text_log(format);
+    for (size_t max = 0; max <= expected.len + 64; max++) {
+        struct buf buf;
+        bool fits = max >= expected.len;
+        buf_init(&buf, max);
+        assert_int_equal(accesslog_write(log, &record, &buf), fits);
+        assert_true(slice_eq(buf_slice(&buf), fits ? expected : SLICE("")));
+        buf_fini(&buf);
+    }
+}
+
+static void literals_alone(void **state)
+{
+    (void)state;
+    expect_text("no operator", "no operator\n");
+    expect_text("", "\n");
+    expect_text("%PROTOCOL%%PROTOCOL%", "HTTP/1.1HTTP/1.1\n");
+    expect_text("a text that is as long as 32 byte%PROTOCOL%", "a text that is as long as 32 byteHTTP/1.1\n");
+}
+
+// The second header is looked at when the first is absent or empty, whatever kind either is of.
+static void alternatives(void **state)
+{
+    (void)state;
+    fields_add(&request, &arena, SLICE("X-Empty"), SLICE(""));
+    fields_add(&response, &arena, SLICE("X-Envoy-Upstream-Service-Time"), SLICE("17"));
+    expect_text("%REQ(x-empty?X-AI-EG-MODEL)% %REQ(none?:path)% %REQ(:METHOD?none)% %REQ(none?X-EMPTY)%",
+                "gpt-4o /v1/chat/completions?a=1 POST -\n");
+    expect_text("%REQ(none?Host)% %REQ(:Authority?none)% %REQ(x-empty?:scheme)%",
+                "gw.example:1975 gw.example:1975 http\n");
+    expect_text("%RESP(none?:status)% %RESP(:STATUS?content-type)% %RESP(x-envoy-upstream-service-time)%",
+                "200 200 17\n");
+    record.response = NULL;
+    record.status = 0;
+    expect_text("%RESP(:status?x-envoy-upstream-service-time)% %RESP(content-type?:status)%", "42 -\n");
+    record.upstream_time_us = -1;
+    expect_text("%RESP(:status?x-envoy-upstream-service-time)%", "-\n");
+    record.request = NULL;
+    expect_text("%REQ(x-ai-eg-model?:method)%", "POST\n");
+}
+
 static void default_line(void **state)
 {
     (void)state;
@@ -250,9 +300,9 @@ static void default_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(text_operators), TEST(text_is_one_line),       TEST(json_types),
-        TEST(reals),          TEST(json_order_and_nesting), TEST(empty_record),
-        TEST(refused),        TEST(default_line),           TEST(nothing_partial),
+        TEST(text_operators),         TEST(text_is_one_line), TEST(json_types),     TEST(reals),
+        TEST(json_order_and_nesting), TEST(empty_record),     TEST(refused),        TEST(default_line),
+        TEST(nothing_partial),        TEST(every_ceiling),    TEST(literals_alone), TEST(alternatives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
