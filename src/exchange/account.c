@@ -45,37 +45,40 @@ static void put_costs(const struct exchange *x, struct record *record)
     }
 }
 
-// Whether a cost of the route is to stand under the key, also when its expression failed and nothing does.
-static bool is_cost_key(const struct exchange *x, struct slice key)
+// The keys that the documentation's own examples give to token counts.
+static const struct slice token_keys[USAGE_KIND_COUNT] = {
+    [USAGE_INPUT] = SLICE_INIT("llm_input_token"),
+    [USAGE_CACHED_INPUT] = SLICE_INIT("llm_cached_input_token"),
+    [USAGE_CACHE_CREATION_INPUT] = SLICE_INIT("llm_cache_creation_input_token"),
+    [USAGE_OUTPUT] = SLICE_INIT("llm_output_token"),
+    [USAGE_TOTAL] = SLICE_INIT("llm_total_token"),
+    [USAGE_REASONING] = SLICE_INIT("llm_reasoning_token"),
+};
+
+uint32_t account_cost_kinds(const struct config_route *route)
 {
-    const struct config_route *route = x->hit.route;
+    uint32_t kinds = 0;
     for (size_t i = 0; i < route->cost_count; i++)
-        if (slice_eq(route->costs[i].key, key))
-            return true;
-    return false;
+        for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
+            if (slice_eq(route->costs[i].key, token_keys[kind]))
+                kinds |= 1U << kind;
+    return kinds;
 }
 
-// Token counts under the keys that the documentation's own examples give them, where no cost uses the key.
+// Where a cost uses the key, it is not there when the cost's expression failed either.
 static void put_tokens(const struct exchange *x, struct record *record)
 {
-    static const struct slice keys[USAGE_KIND_COUNT] = {
-        [USAGE_INPUT] = SLICE_INIT("llm_input_token"),
-        [USAGE_CACHED_INPUT] = SLICE_INIT("llm_cached_input_token"),
-        [USAGE_CACHE_CREATION_INPUT] = SLICE_INIT("llm_cache_creation_input_token"),
-        [USAGE_OUTPUT] = SLICE_INIT("llm_output_token"),
-        [USAGE_TOTAL] = SLICE_INIT("llm_total_token"),
-        [USAGE_REASONING] = SLICE_INIT("llm_reasoning_token"),
-    };
+    uint32_t shown = record->usage.is_set & ~x->route->cost_kinds;
     for (size_t kind = 0; kind < USAGE_KIND_COUNT; kind++)
-        if (usage_has(&record->usage, (enum usage_kind)kind) && !is_cost_key(x, keys[kind]))
-            put_number(record, keys[kind], (double)record->usage.tokens[kind], false);
+        if (shown & (1U << kind))
+            put_number(record, token_keys[kind], (double)record->usage.tokens[kind], false);
 }
 
 // Milliseconds: to the first event, and between tokens after it (operations-and-mcp.md 1.4).
 static void put_latency(const struct exchange *x, struct record *record)
 {
     const struct attempt *a = x->attempt;
-    if (!a->is_event_stream || !a->first_event_us)
+    if (!a->events || !a->first_event_us)
         return;
     int64_t whole_ms = (a->first_event_us - x->client.now_us) / 1000;
     put_number(record, SLICE("token_latency_ttft"), (double)whole_ms, false);
@@ -154,29 +157,20 @@ static void put_request(const struct exchange *x, struct record *record)
     record->skipped_body_mutations = x->skipped_body_mutations;
 }
 
-// The request's fields as the last backend saw them, but with the lifted ones and without its credential.
+// The request's fields as the last backend saw them, but with the lifted ones and without its credential. They take the
+// place of those that went to it, which are of no more use.
 static void put_mutated_fields(struct exchange *x, struct record *record)
 {
     const struct header_mutation *mutation = &x->attempt->compiled->headers;
-    struct fields *fields = ARENA_NEW(&x->arena, struct fields);
-    if ((mutation->set_count || mutation->remove_count) && fields &&
-        fields_copy(&x->fields, &x->arena, mutation->set_count, fields) &&
-        mutate_headers_apply(mutation, &x->arena, fields))
+    struct fields *fields = &x->attempt->request.fields;
+    if (!mutation->set_count && !mutation->remove_count)
+        return;
+    if (fields->cap < x->fields.count && !fields_copy(&x->fields, &x->arena, mutation->set_count, fields))
+        return;
+    fields->count = x->fields.count;
+    memcpy(fields->items, x->fields.items, fields->count * sizeof *fields->items);
+    if (mutate_headers_apply(mutation, &x->arena, fields))
         record->request = fields;
-}
-
-// "httproute/ns/name/rule/i/match/j/host", dots of the host as underscores, as Envoy Gateway names its routes.
-static struct slice route_name(struct exchange *x)
-{
-    struct slice host = arena_dup(&x->arena, x->hit.host);
-    for (size_t i = 0; host.ptr && i < host.len; i++)
-        if (host.ptr[i] == '.')
-            ((char *)(uintptr_t)host.ptr)[i] = '_';
-    char digits[20];
-    struct buf number = {.ptr = digits, .cap = sizeof digits, .max = sizeof digits};
-    buf_append_u64(&number, x->hit.match_index);
-    struct slice parts[] = {x->rule->cluster, SLICE("/match/"), buf_slice(&number), SLICE("/"), host};
-    return arena_join(&x->arena, parts, 5);
 }
 
 static void put_upstream(struct exchange *x, struct record *record)
@@ -184,7 +178,7 @@ static void put_upstream(struct exchange *x, struct record *record)
     record->upstream_time_us = -1;
     if (x->rule) {
         record->upstream_cluster = x->rule->cluster;
-        record->route_name = route_name(x);
+        record->route_name = x->hit.name;
     }
     if (!x->attempt)
         return;

@@ -11,9 +11,11 @@ void attempt_fini(struct attempt *a)
     secret_wipe(&a->credential);
     if (a->reader)
         usage_reader_fini(a->reader);
-    sse_fini(&a->events);
-    buf_fini(&a->carry);
     a->reader = NULL;
+    if (a->events) {
+        sse_fini(a->events);
+        buf_fini(&a->carry);
+    }
 }
 
 // What of the client's head goes to this backend.
@@ -125,7 +127,7 @@ static bool build(struct exchange *x, struct attempt *a)
 struct attempt *attempt_begin(struct exchange *x, const struct config_backend_ref *ref, int64_t now_us)
 {
     attempt_fini(x->attempt);
-    struct attempt *a = ARENA_NEW(&x->arena, struct attempt);
+    struct attempt *a = arena_alloc(&x->arena, sizeof *a);
     x->attempt = a;
     if (!a) {
         x->step = reply_error(x, ERROR_OVERLOADED, SLICE(""));
@@ -133,6 +135,8 @@ struct attempt *attempt_begin(struct exchange *x, const struct config_backend_re
     }
     size_t index = (size_t)(ref - x->hit.rule->refs);
     *a = (struct attempt){.exchange = x, .ref = ref, .compiled = &x->rule->refs[index], .begun_us = now_us};
+    a->pieces = a->first_pieces;
+    a->piece_cap = sizeof a->first_pieces / sizeof *a->first_pieces;
     x->attempts++;
     if (x->refs && x->refs[index].tries < UINT8_MAX)
         x->refs[index].tries++;

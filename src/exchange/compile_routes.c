@@ -108,6 +108,7 @@ static bool compile_costs(struct compiled_route *compiled, const struct config_r
                           struct findings *findings)
 {
     compiled->costs = ARENA_ARRAY(arena, const struct cost_program *, route->cost_count);
+    compiled->cost_kinds = account_cost_kinds(route);
     bool is_whole = compiled->costs;
     for (size_t i = 0; compiled->costs && i < route->cost_count; i++) {
         compiled->costs[i] = cost_compile(arena, &route->costs[i], findings);

@@ -35,6 +35,7 @@ struct compiled_rule {
 struct compiled_route {
     struct compiled_rule *rules;
     const struct cost_program **costs; // as config_route.costs
+    uint32_t cost_kinds;               // of account_cost_kinds
     struct slice name;                 // "ns/name"
 };
 
@@ -80,6 +81,9 @@ compiled_rule(const struct snapshot *snapshot, const struct config_route *route,
 {
     return &compiled_route(snapshot, route)->rules[rule - route->rules];
 }
+
+// The kinds of tokens, bit 1 << kind, whose own metadata key is that of a cost of the route.
+uint32_t account_cost_kinds(const struct config_route *route);
 
 // Compiles the routes of the configuration into snapshot->routes, and the names that bodies are scanned for. False on an
 // error finding or without memory.

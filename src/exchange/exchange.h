@@ -177,7 +177,8 @@ int64_t exchange_deadline_us(const struct exchange *x, enum error_code *ret_erro
 
 enum exchange_end { END_COMPLETE, END_CLIENT_GONE, END_CUT, END_DRAINED, END_SEND_TIMEOUT };
 
-// Accounts and fills the record; may be called in any state. The record lives until exchange_free.
+// Accounts and fills the record; may be called in any state. The record lives until exchange_free, the attempt's request
+// does not outlive this call.
 const struct record *exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
                                     uint64_t bytes_sent);
 void exchange_free(struct exchange *x);

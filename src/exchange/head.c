@@ -22,8 +22,8 @@ static bool begins_like(struct slice name, struct slice prefix)
     return true;
 }
 
-// Names with "x-" in front that are known by more than their length.
-static enum field_class class_of_x(struct slice name)
+// Names with "x-" in front that nobody but Weir may set.
+static enum field_class class_of_own(struct slice name)
 {
     if (begins_like(name, SLICE("x-ai-eg-")))
         return slice_eq_nocase(name, SLICE("x-ai-eg-backend")) ? FIELD_PIN : FIELD_DROPPED;
@@ -31,6 +31,16 @@ static enum field_class class_of_x(struct slice name)
         return FIELD_OVERRIDE;
     if (begins_like(name, SLICE("x-aigw-")) || begins_like(name, SLICE("x-gateway-destination-endpoint")))
         return FIELD_DROPPED;
+    return FIELD_PLAIN;
+}
+
+// Names with "x-" in front that are known by more than their length.
+static enum field_class class_of_x(struct slice name)
+{
+    char third = name.len > 2 ? ascii_lower(name.ptr[2]) : 0;
+    enum field_class own = third == 'a' || third == 'g' ? class_of_own(name) : FIELD_PLAIN; // x-ai, x-gateway
+    if (own != FIELD_PLAIN)
+        return own;
     switch (name.len) {
     case 9:
         return class_if(name, SLICE("x-api-key"), FIELD_CREDENTIAL);
@@ -139,7 +149,7 @@ struct slice head_take_slice(char **at, struct slice s)
     return slice_make(*at - s.len, s.len);
 }
 
-static size_t head_bytes(const struct request_head *head, const struct exchange_client *client)
+size_t head_bytes(const struct request_head *head, const struct exchange_client *client)
 {
     size_t bytes = head->method.len + head->target.len + head->authority.len + head->scheme.len +
                    client->remote_address.len + client->direct_address.len + client->local_address.len +
@@ -273,10 +283,10 @@ static bool make_request_id(struct exchange *x)
     return head_add(x, FIELD_REQUEST_ID, SLICE("x-request-id"), x->request_id);
 }
 
-bool head_take(struct exchange *x, const struct request_head *head)
+bool head_take(struct exchange *x, const struct request_head *head, size_t bytes)
 {
     size_t cap = head->fields.count + FIELDS_ADDED;
-    char *at = arena_alloc(&x->arena, head_bytes(head, &x->client));
+    char *at = arena_alloc(&x->arena, bytes);
     x->fields.items = arena_alloc(&x->arena, cap * sizeof *x->fields.items);
     x->classes = arena_alloc(&x->arena, cap);
     if (!at || !x->fields.items || !x->classes)

@@ -150,13 +150,13 @@ struct attempt {
 
     // The answer.
     struct response_head head;
-    bool is_event_stream; // framed as events (S8)
     struct usage_reader *reader;
-    struct sse_parser events;
-    struct buf carry; // an event that came in several pieces, or an error event
+    struct sse_parser *events; // of an answer that is framed as events (S8); else NULL
+    struct buf carry;          // an event that came in several pieces
     struct slice *pieces;
     size_t piece_count;
     size_t piece_cap;
+    struct slice first_pieces[2]; // where `pieces` begins: seldom are there more
     int64_t first_event_us;
     bool is_event_kept; // the last event was not for the client
     bool is_over;
@@ -176,8 +176,10 @@ enum step step_route(struct exchange *x);
 
 // ---- the head -------------------------------------------------------------------------------------------------
 
-// Copies the head into the exchange and classifies its fields. False without memory.
-bool head_take(struct exchange *x, const struct request_head *head);
+// Bytes of the copies that head_take makes.
+size_t head_bytes(const struct request_head *head, const struct exchange_client *client);
+// Copies the head, which has so many bytes, into the exchange and classifies its fields. False without memory.
+bool head_take(struct exchange *x, const struct request_head *head, size_t bytes);
 // A copy of the bytes at `*at`, which goes behind them.
 struct slice head_take_slice(char **at, struct slice s);
 // Appends a field of the given class to what routes and logs see.

@@ -114,7 +114,7 @@ static enum step refuse_json(struct exchange *x)
 
 enum step lift_json(struct exchange *x)
 {
-    x->members = ARENA_ARRAY(&x->arena, struct json_member, x->snapshot->name_count);
+    x->members = arena_alloc(&x->arena, x->snapshot->name_count * sizeof *x->members); // the scan clears them
     if (!x->members)
         return reply_error(x, ERROR_OVERLOADED, SLICE(""));
     x->scan = json_scan_object(buf_slice(&x->body), x->snapshot->names, x->members);

@@ -3,16 +3,25 @@
 
 #include "http/media_type.h"
 
-#define FIRST_BLOCK_BYTES 4096                        // holds what most requests need
-#define NEXT_BLOCK_BYTES 1024                         // small, so that an open stream holds little more than it uses
+#define CHAT_BYTES 3840       // what a chat request and its answer take of the arena beside what depends on the head
+#define NEXT_BLOCK_BYTES 1024 // small, so that an open stream holds little more than it uses
 #define EXCHANGE_MAX_BYTES ((size_t)32 * 1024 * 1024) // the arena's ceiling; the body is held apart
 #define PLAIN_HELD_BYTES ((int64_t)64 * 1024)         // plain routes hold bodies up to here, so that they can retry
+
+// Holds what most requests need: the head's bytes, its fields as received and as sent on, and what comes later. Few
+// sizes, so that the blocks of one request serve the next.
+static size_t first_block_bytes(const struct request_head *head, size_t bytes)
+{
+    size_t needed = CHAT_BYTES + bytes + head->fields.count * 2 * sizeof(struct field);
+    return (needed + 511) & ~(size_t)511;
+}
 
 struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, const struct exchange_client *client,
                                const struct request_head *head, int64_t content_length, enum exchange_want *ret_want)
 {
     struct arena arena;
-    arena_init(&arena, FIRST_BLOCK_BYTES, EXCHANGE_MAX_BYTES);
+    size_t bytes = head_bytes(head, client);
+    arena_init(&arena, first_block_bytes(head, bytes), EXCHANGE_MAX_BYTES);
     struct exchange *x = ARENA_NEW(&arena, struct exchange);
     if (!x)
         return NULL;
@@ -24,7 +33,7 @@ struct exchange *exchange_open(struct snapshot *snapshot, size_t listener_id, co
     x->content_length = content_length;
     buf_init(&x->body, 0);
     buf_init(&x->reply_body, SIZE_MAX / 2);
-    if (!head_take(x, head)) {
+    if (!head_take(x, head, bytes)) {
         exchange_free(x);
         return NULL;
     }
@@ -41,6 +50,8 @@ size_t exchange_held_bytes(const struct exchange *x)
 
 void exchange_drop_body(struct exchange *x)
 {
+    if (!x->body.ptr && !x->body_block.ptr)
+        return;
     if (x->body_block.ptr)
         buf_init(&x->body, 0);
     buf_fini(&x->body);

@@ -2,15 +2,23 @@
 
 #include "schema/schema.h"
 
+// The lowest `count` digits of `bits`.
+static void write_hex(char *at, uint64_t bits, size_t count)
+{
+    for (size_t i = count; i-- > 0; bits >>= 4)
+        at[i] = "0123456789abcdef"[bits & 15];
+}
+
 void request_id_write(char id[REQUEST_ID_BYTES], uint64_t random, uint64_t random2)
 {
-    static const char digits[] = "0123456789abcdef";
-    uint64_t halves[2] = {(random & ~0xf000ULL) | 0x4000ULL, (random2 & ~(3ULL << 62)) | (2ULL << 62)};
-    for (size_t nibble = 0; nibble < 32; nibble++) {
-        if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20)
-            *id++ = '-';
-        *id++ = digits[(halves[nibble / 16] >> (60 - 4 * (nibble % 16))) & 15];
-    }
+    uint64_t high = (random & ~0xf000ULL) | 0x4000ULL;
+    uint64_t low = (random2 & ~(3ULL << 62)) | (2ULL << 62);
+    id[8] = id[13] = id[18] = id[23] = '-';
+    write_hex(id, high >> 32, 8);
+    write_hex(id + 9, high >> 16, 4);
+    write_hex(id + 14, high, 4);
+    write_hex(id + 19, low >> 48, 4);
+    write_hex(id + 24, low, 12);
 }
 
 void refusal_make(struct refusal *refusal, enum error_code error, uint64_t random, uint64_t random2)

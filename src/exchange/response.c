@@ -50,6 +50,14 @@ static bool is_success(uint16_t status)
     return status >= 200 && status < 300;
 }
 
+static bool prepare_events(struct attempt *a)
+{
+    a->events = arena_alloc(&a->exchange->arena, sizeof *a->events);
+    if (a->events)
+        sse_init(a->events, EVENT_MAX_BYTES);
+    return a->events;
+}
+
 // How the body is to be read while it passes: as events, as JSON for its usage, or not at all.
 static bool prepare_body(struct attempt *a, bool has_body)
 {
@@ -58,14 +66,13 @@ static bool prepare_body(struct attempt *a, bool has_body)
     if (!has_body || !x->endpoint || (encoding.len && !slice_eq_nocase(encoding, SLICE("identity"))))
         return true;
     struct slice type = fields_value(&a->head.fields, SLICE("content-type"));
-    a->is_event_stream = media_type_is(type, SLICE("text/event-stream"));
-    if (a->is_event_stream)
-        sse_init(&a->events, EVENT_MAX_BYTES);
+    bool is_event_stream = media_type_is(type, SLICE("text/event-stream"));
+    if (is_event_stream && !prepare_events(a))
+        return false;
     bool is_read = x->wants_usage && is_success(a->head.status) && x->endpoint->usage != USAGE_SHAPE_NONE &&
-                   (a->is_event_stream || media_type_is_json(type));
+                   (is_event_stream || media_type_is_json(type));
     if (is_read)
-        a->reader =
-            usage_reader_new(&x->arena, x->endpoint->usage, a->is_event_stream ? x->snapshot->usage_names : NULL);
+        a->reader = usage_reader_new(&x->arena, x->endpoint->usage, is_event_stream ? x->snapshot->usage_names : NULL);
     return !is_read || a->reader;
 }
 
@@ -115,7 +122,7 @@ struct attempt_verdict attempt_response_head(struct attempt *a, const struct res
     return (struct attempt_verdict){
         .kind = ATTEMPT_PASS,
         .head = &a->head,
-        .body_bytes = a->is_event_stream ? -1 : content_length,
+        .body_bytes = a->events ? -1 : content_length,
         .cool_ms = cool_us / 1000,
     };
 }
@@ -152,7 +159,7 @@ struct attempt_verdict attempt_response_body(struct attempt *a, struct slice pie
     if (a->exchange->step != STEP_ANSWER || a->is_over)
         return (struct attempt_verdict){.kind = ATTEMPT_DONE};
     a->is_over = is_end;
-    return a->is_event_stream ? stream_pass(a, piece, is_end, now_us) : pass_piece(a, piece, is_end);
+    return a->events ? stream_pass(a, piece, is_end, now_us) : pass_piece(a, piece, is_end);
 }
 
 void attempt_paused(struct attempt *a, bool is_paused, int64_t now_us)

@@ -60,8 +60,8 @@ static bool pass_event(struct attempt *a, struct slice piece, const struct sse_e
 static bool pass_rest(struct attempt *a, int64_t now_us)
 {
     struct sse_event event;
-    if (!sse_finish(&a->events, &event))
-        return !a->events.is_too_large;
+    if (!sse_finish(a->events, &event))
+        return !a->events->is_too_large;
     return !is_shown(a, &event, now_us) || attempt_push(a, event.raw);
 }
 
@@ -71,7 +71,7 @@ struct attempt_verdict stream_pass(struct attempt *a, struct slice piece, bool i
     struct sse_event event;
     struct run run = {piece.ptr, piece.ptr};
     enum sse_status status;
-    while ((status = sse_next(&a->events, &input, &event)) == SSE_EVENT)
+    while ((status = sse_next(a->events, &input, &event)) == SSE_EVENT)
         if (!pass_event(a, piece, &event, &run, now_us))
             return stream_cut(a, ERROR_OVERLOADED);
     bool is_pushed = flush(a, &run);
@@ -110,7 +110,7 @@ struct attempt_verdict stream_cut(struct attempt *a, enum error_code why)
     if (a->is_over && x->sent_status && a->piece_count == 0 && why == ERROR_STREAM_CUT)
         return (struct attempt_verdict){.kind = ATTEMPT_DONE}; // everything had come
     a->is_over = true;
-    if (a->is_event_stream)
+    if (a->events)
         push_error_event(a, why);
     return (struct attempt_verdict){.kind = ATTEMPT_CUT, .pieces = a->pieces, .piece_count = a->piece_count};
 }

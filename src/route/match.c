@@ -243,7 +243,7 @@ static const struct route_entry *best_in_bucket(const struct route_bucket *bucke
 bool route_match(const struct route_table *table, const struct route_request *request, struct arena *scratch,
                  struct route_hit *ret_hit)
 {
-    struct bucket_walk walk;
+    struct bucket_walk walk __attribute__((uninitialized));
     bucket_walk_init(&walk, table, request->host);
     const struct route_entry *best = NULL;
     const struct route_bucket *bucket;
@@ -251,9 +251,7 @@ bool route_match(const struct route_table *table, const struct route_request *re
         best = best_in_bucket(bucket, request, scratch);
     if (!best)
         return false;
-    *ret_hit = (struct route_hit){.route = best->route,
-                                  .rule = best->rule,
-                                  .match_index = best->match_index,
-                                  .host = best->hostname.len ? best->hostname : SLICE("*")};
+    *ret_hit = (struct route_hit){
+        .route = best->route, .rule = best->rule, .match_index = best->match_index, .name = best->name};
     return true;
 }

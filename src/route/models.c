@@ -89,7 +89,7 @@ size_t route_models(const struct route_table *table, struct slice host, const st
 
 bool route_serves_models(const struct route_table *table, struct slice host)
 {
-    struct bucket_walk walk;
+    struct bucket_walk walk __attribute__((uninitialized));
     bucket_walk_init(&walk, table, host);
     const struct route_bucket *bucket;
     while ((bucket = bucket_walk_next(&walk, table)))

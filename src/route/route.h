@@ -30,7 +30,7 @@ struct route_hit {
     const struct config_route *route;
     const struct config_rule *rule;
     size_t match_index;
-    struct slice host; // the hostname of the entry that won ("*" for all)
+    struct slice name; // "httproute/ns/name/rule/i/match/j/host", dots of the host as underscores, "*" for all hosts
 };
 
 // False: no rule applies. `scratch` serves joined header values. The cost does not depend on the number of rules whose

@@ -116,15 +116,31 @@ static struct route_entry make_entry(struct builder *builder, const struct confi
     return entry;
 }
 
+// As Envoy Gateway names its routes.
+static struct slice name_entry(struct arena *arena, const struct route_entry *entry, struct slice hostname)
+{
+    struct slice host = hostname.len ? hostname : SLICE("*");
+    struct slice name = arena_printf(arena, "httproute/" SLICE_FMT "/" SLICE_FMT "/rule/%zu/match/%zu/" SLICE_FMT,
+                                     SLICE_ARG(entry->route->namespace_), SLICE_ARG(entry->route->name),
+                                     entry->rule->index, entry->match_index, SLICE_ARG(host));
+    for (size_t i = name.len - host.len; name.ptr && i < name.len; i++)
+        if (name.ptr[i] == '.')
+            ((char *)(uintptr_t)name.ptr)[i] = '_';
+    return name;
+}
+
 static void add_entry(struct builder *builder, const struct route_entry *entry, struct slice hostname)
 {
     struct route_table *table = builder->table;
-    if (!arena_grow(table->arena, (void *)&table->entries, &table->cap, table->count, sizeof *table->entries)) {
+    struct slice name = name_entry(table->arena, entry, hostname);
+    if (!name.ptr ||
+        !arena_grow(table->arena, (void *)&table->entries, &table->cap, table->count, sizeof *table->entries)) {
         builder->has_failed = true;
         return;
     }
     table->entries[table->count] = *entry;
-    table->entries[table->count++].hostname = hostname;
+    table->entries[table->count].hostname = hostname;
+    table->entries[table->count++].name = name;
 }
 
 static bool contains(const struct slice *items, size_t count, struct slice wanted)

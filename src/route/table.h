@@ -42,6 +42,7 @@ struct route_entry {
     bool names_backend;
     struct slice model;   // exact value of such a condition; empty: none
     struct slice backend; // likewise
+    struct slice name;    // as route_hit
 };
 
 struct entry_list {

@@ -117,7 +117,7 @@ static void open_streams_hold_little(void **state)
     answer(&f, 200, "content-type: text/event-stream\ndate: now\nserver: x\n", -1);
     piece(&f, SLICE("data: {}\n\ndata: {"), false);
     assert_int_equal(f.x->body.cap, 0);
-    assert_in_range(f.x->arena.held_bytes + f.a->events.partial.cap + f.a->carry.cap, 1, 6 * 1024);
+    assert_in_range(f.x->arena.held_bytes + f.a->events->partial.cap + f.a->carry.cap, 1, 6 * 1024);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
