@@ -100,14 +100,16 @@ static inline const unsigned char *read_string(struct json_walk *walk, const uns
 #if defined(__SSE2__)
     for (unsigned block = 0; block < 2 && walk->reader.end - at >= 16; block++, at += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        int quotes = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
-        int odd = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')),
-                                                 _mm_cmpgt_epi8(_mm_set1_epi8(' '), bytes))); // signed: not ASCII too
-        // The lowest quote is the end when nothing odd stands before it.
-        if (quotes && !(odd & ((quotes & -quotes) - 1)))
-            return at + __builtin_ctz((unsigned)quotes) + 1;
-        if (odd)
+        __m128i ends =
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+        __m128i odd = _mm_cmpgt_epi8(_mm_set1_epi8(' '), bytes); // signed: what is not ASCII, too
+        int found = _mm_movemask_epi8(_mm_or_si128(ends, odd));
+        if (found) {
+            at += __builtin_ctz((unsigned)found);
+            if (*at == '"')
+                return at + 1;
             break;
+        }
     }
 #endif
     return read_long_string(walk, at);
