@@ -8,7 +8,7 @@
 #define TIME_TEXT_BYTES_MAX 1024 // of what it can write
 
 // The default: 2026-01-31T12:34:56.789Z.
-#define TIME_FORMAT_ISO "%Y-%m-%dT%H:%M:%S.%3fZ"
+#define TIME_FORMAT_ISO "%FT%T.%3fZ"
 
 // Whether every letter is known (%% a A b B d e F f H I j m M p S s T u y Y z Z, and %1f to %9f) and it is short enough.
 bool time_format_is_valid(struct slice format);
