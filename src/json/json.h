@@ -57,7 +57,8 @@ struct slice json_trim(struct slice text);
 // Short English for a status, for messages.
 struct slice json_status_text(enum json_status status);
 
-// Walks the members of an object, or the elements of an array, that a scan has already validated.
+// Walks the members of an object, or the elements of an array, that a scan has already validated (json/walk.h has a walk
+// for text that none has seen).
 struct json_cursor {
     struct slice text; // the object or array, brackets included
     size_t at;

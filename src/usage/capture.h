@@ -22,9 +22,9 @@ struct capture {
     size_t name_count;
     enum capture_state state;
     struct json_nesting nesting; // depth: containers open, the top-level object included
-    char key[CAPTURE_KEY_BYTES];
-    size_t key_len;     // longer keys are none of ours: it stays beyond CAPTURE_KEY_BYTES
-    size_t wanted;      // index of the name whose value is under way, or SLICE_NOT_FOUND
+    char key[CAPTURE_KEY_BYTES]; // a key that comes in pieces
+    size_t key_len;     // 0 while it is in one; longer keys than fit are none of ours: it stays at CAPTURE_KEY_BYTES
+    size_t wanted;      // index of the last key's name, whose value is next or under way, or SLICE_NOT_FOUND
     struct buf partial; // a wanted value that began in an earlier piece
 };
 
