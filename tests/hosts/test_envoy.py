@@ -455,6 +455,9 @@ def test_every_request_has_one_line(tmp_path, mock):
     try:
         assert post(port, {"model": "demo", "messages": []})[0] == 200
         assert post(port, {"messages": []})[0] == 400
+        long = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        long.request("POST", "/v1/chat/completions?" + "q" * 5000, b'{"model": "demo", "messages": []}', {"content-type": "application/json"})
+        assert long.getresponse().status == 200
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.sendall(b"nonsense\r\n\r\n")
             assert b" 400 " in raw.recv(4096)
@@ -462,8 +465,9 @@ def test_every_request_has_one_line(tmp_path, mock):
         response.read(1)
         response.close()
         connection.close()
-        assert envoy.wait(lambda: len(envoy.lines) == 4, 10), envoy.lines
+        assert envoy.wait(lambda: len(envoy.lines) == 5, 10), envoy.lines
         lines = [json.loads(line) for line in envoy.lines]
+        assert [line["path"] for line in lines].count("/v1/chat/completions?" + "q" * 5000) == 1
         good = next(line for line in lines if line["code"] == 200 and line["flags"] == "-")
         refused = next(line for line in lines if line["details"] == "model_missing")
         malformed = next(line for line in lines if "DPE" in line["flags"])

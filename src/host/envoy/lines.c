@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define LINE_BYTES_FIRST ((size_t)2 << 10)
+#define LINE_BYTES_USUAL ((size_t)2 << 10)
 #define LINE_BYTES_MAX ((size_t)1 << 20)
 #define FLAGS_BYTES_MAX 128
 
@@ -68,32 +68,36 @@ static void correct(const struct stream *stream, struct record *record, struct b
 
 // ---- lines ----------------------------------------------------------------------------------------------------
 
-// A line that is too long or has no memory is empty: it is printed nowhere.
-static struct slice line_of(const struct accesslog *log, const struct record *record, struct buf *line)
+// Most lines fit the hook's own memory, `usual`. One that is too long or has no memory is empty: it is printed nowhere.
+static struct slice line_of(const struct accesslog *log, const struct record *record, struct buf *usual,
+                            struct buf *large)
 {
-    buf_reset(line);
-    if (!accesslog_wants(log, record) || !accesslog_write(log, record, line))
+    if (!accesslog_wants(log, record))
         return SLICE("");
-    return buf_slice(line);
+    buf_reset(usual);
+    if (accesslog_write(log, record, usual))
+        return buf_slice(usual);
+    buf_reset(large);
+    return accesslog_write(log, record, large) ? buf_slice(large) : SLICE("");
 }
 
-static void put_lines(const struct stream *stream, const struct record *record)
+static void put_lines(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
     const struct snapshot *snapshot = exchange_snapshot(stream->exchange);
     size_t listener = exchange_listener(stream->exchange)->id;
     size_t count = snapshot_log_count(snapshot, listener);
-    struct buf line;
-    buf_init(&line, LINE_BYTES_MAX);
-    buf_reserve(&line, LINE_BYTES_FIRST);
+    struct buf large, usual = {.ptr = arena_alloc(scratch, LINE_BYTES_USUAL)};
+    usual.cap = usual.max = usual.ptr ? LINE_BYTES_USUAL : 0;
+    buf_init(&large, LINE_BYTES_MAX);
     for (size_t i = 0; i < count; i++) {
         char text[32] = WEIR_LINES;
         struct buf key = {.ptr = text, .len = sizeof WEIR_LINES - 1, .cap = sizeof text, .max = sizeof text};
         buf_append_u64(&key, i);
         ENVOY_CALL(http_set_filter_state_bytes)
         (stream->filter, bytes_of(buf_slice(&key)),
-         bytes_of(line_of(snapshot_log(snapshot, listener, i), record, &line)));
+         bytes_of(line_of(snapshot_log(snapshot, listener, i), record, &usual, &large)));
     }
-    buf_fini(&line);
+    buf_fini(&large);
 }
 
 static void say(const struct stream *stream, bool has_lines)
@@ -108,18 +112,18 @@ void lines_put(const struct stream *stream, struct arena *scratch, const struct 
     if (record->status != 200 || !is_plain(stream, record))
         say(stream, true);
     if (is_plain(stream, record)) {
-        put_lines(stream, record);
+        put_lines(stream, scratch, record);
         return;
     }
     struct record *seen = arena_alloc(scratch, sizeof *seen);
     if (!seen) {
-        put_lines(stream, record);
+        put_lines(stream, scratch, record);
         return;
     }
     memcpy(seen, record, offsetof(struct record, metadata) + record->metadata_count * sizeof record->metadata[0]);
     seen->metadata_count = record->metadata_count;
     correct(stream, seen, &flags);
-    put_lines(stream, seen);
+    put_lines(stream, scratch, seen);
 }
 
 void lines_leave_to_envoy(const struct stream *stream)
