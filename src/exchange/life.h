@@ -50,15 +50,31 @@ struct ref_state {
     int64_t cool_until_us;  // retry-after to this very request
 };
 
-// In the order of the story rather than by size.
+// In the order of the story rather than by size, but for what all of it asks for: between two events of one request those
+// of many others pass, so that each line of memory has to be fetched anew.
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct exchange {
+    // What it holds, and lets go of at the end.
     struct arena arena;
     struct snapshot *snapshot;
-    const struct compiled_listener *listener;
+    struct attempt *attempt; // the newest
+    struct buf body;
+    struct buf body_block; // where `body` lies if the host gave it whole; else empty, and `body` owns its memory
+    struct buf reply_body;
+
+    // What all of the story asks for.
     enum step step;
-    enum error_code error; // why the exchange replies itself or was cut
-    uint64_t random;       // state of the generator
+    enum error_code error;            // why the exchange replies itself or was cut
+    const struct endpoint *endpoint;  // NULL: a plain route's request
+    const struct compiled_rule *rule; // once it is routed
+    const struct compiled_route *route;
+    struct route_hit hit;
+    struct slice request_id;
+    const struct compiled_listener *listener;
+    bool wants_usage; // something reads tokens or the response's model
+    bool asks_usage;  // the provider is asked for usage, and the extra chunk kept from the client (S8)
+
+    uint64_t random; // state of the generator
 
     // The client and its request, as received.
     struct exchange_client client;
@@ -70,7 +86,6 @@ struct exchange {
     struct fields fields; // as clients' guards, routes and logs see them
     uint8_t *classes;     // enum field_class of each
     struct fields overrides;
-    struct slice request_id;
     struct slice content_type;
     bool is_type_repeated;
     bool is_encoded;         // content-encoding other than identity
@@ -88,12 +103,9 @@ struct exchange {
     bool has_connection;       // a Connection field may name more fields to drop
 
     // The body.
-    const struct endpoint *endpoint; // NULL: a plain route's request
     enum exchange_body_mode mode;
     int64_t content_length;
     size_t body_limit;
-    struct buf body;
-    struct buf body_block; // where `body` lies if the host gave it whole; else empty, and `body` owns its memory
     bool is_body_whole;
 
     // Lifted (S2).
@@ -106,16 +118,8 @@ struct exchange {
     struct form_part form_model;
     struct form_part form_backend;
 
-    // Routed.
-    struct route_hit hit;
-    const struct compiled_route *route;
-    const struct compiled_rule *rule;
-    bool wants_usage; // something reads tokens or the response's model
-    bool asks_usage;  // the provider is asked for usage, and the extra chunk kept from the client (S8)
-
     // Attempts (S7).
     struct ref_state *refs;
-    struct attempt *attempt; // the newest
     uint32_t attempts;
     uint32_t skipped_body_mutations; // on forms
     uint32_t retries_left;
@@ -126,7 +130,6 @@ struct exchange {
 
     // The end.
     struct exchange_reply reply;
-    struct buf reply_body;
     struct slice reply_param;
     struct slice transport_reason;
     uint16_t sent_status;
