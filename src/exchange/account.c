@@ -223,26 +223,18 @@ static void put_outcome(struct exchange *x, struct record *record, enum exchange
                             : SLICE("URX");
 }
 
-const struct record *exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
-                                    uint64_t bytes_sent)
+void exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
+                    uint64_t bytes_sent, struct record *ret_record)
 {
-    if (x->record)
-        return x->record;
-    struct record *record = arena_alloc(&x->arena, sizeof *record);
-    static const struct record empty;
-    if (!record)
-        return &empty;
     // The metadata's slots are filled as they are used; clearing all of them would cost more than the rest.
-    memset(record, 0, offsetof(struct record, metadata));
-    record->metadata_count = 0;
-    put_request(x, record);
-    put_upstream(x, record);
-    put_outcome(x, record, how);
-    put_metadata(x, record);
-    record->duration_us = now_us - x->client.now_us;
-    record->bytes_received = bytes_received;
-    record->bytes_sent = bytes_sent;
-    x->record = record;
+    memset(ret_record, 0, offsetof(struct record, metadata));
+    ret_record->metadata_count = 0;
+    put_request(x, ret_record);
+    put_upstream(x, ret_record);
+    put_outcome(x, ret_record, how);
+    put_metadata(x, ret_record);
+    ret_record->duration_us = now_us - x->client.now_us;
+    ret_record->bytes_received = bytes_received;
+    ret_record->bytes_sent = bytes_sent;
     x->step = STEP_CLOSED;
-    return record;
 }

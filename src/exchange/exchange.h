@@ -177,10 +177,10 @@ int64_t exchange_deadline_us(const struct exchange *x, enum error_code *ret_erro
 
 enum exchange_end { END_COMPLETE, END_CLIENT_GONE, END_CUT, END_DRAINED, END_SEND_TIMEOUT };
 
-// Accounts and fills the record; may be called in any state. The record lives until exchange_free, the attempt's request
-// does not outlive this call.
-const struct record *exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
-                                    uint64_t bytes_sent);
+// Accounts, once; may be called in any state. What the record points to lives until exchange_free, the attempt's request
+// does not outlive this call. Of the record's metadata only what it counts is written.
+void exchange_close(struct exchange *x, enum exchange_end how, int64_t now_us, uint64_t bytes_received,
+                    uint64_t bytes_sent, struct record *ret_record);
 void exchange_free(struct exchange *x);
 // Memory that it holds: arenas and bodies.
 size_t exchange_held_bytes(const struct exchange *x);

@@ -134,7 +134,6 @@ struct exchange {
     struct slice transport_reason;
     uint16_t sent_status;
     const struct fields *sent_fields;
-    struct record *record;
 };
 
 struct attempt {

@@ -67,16 +67,16 @@ void stream_complete(struct stream *stream)
     enum exchange_end how = stream->is_cut                                  ? END_CUT
                             : stream->is_answer_over || stream->is_replying ? END_COMPLETE
                                                                             : END_CLIENT_GONE;
-    const struct record *record =
-        exchange_close(stream->exchange, how, now_us(), stream->received_bytes, stream->sent_bytes);
+    struct record record __attribute__((uninitialized));
+    exchange_close(stream->exchange, how, now_us(), stream->received_bytes, stream->sent_bytes, &record);
     struct scratch memory __attribute__((uninitialized));
     struct arena *scratch = scratch_init(&memory);
-    publish(stream, scratch, record);
+    publish(stream, scratch, &record);
     if (stream->settings->log_by == LOG_BY_WEIR) {
-        lines_put(stream, scratch, record);
+        lines_put(stream, scratch, &record);
     } else {
-        put_log_metadata(stream, scratch, record);
-        restore_request(stream, scratch, record);
+        put_log_metadata(stream, scratch, &record);
+        restore_request(stream, scratch, &record);
     }
     scratch_fini(&memory);
 }

@@ -335,12 +335,12 @@ static void finish(struct run *run)
     result->took_ms = (run->now_us - start_us) / 1000;
     result->step = keep(run, exchange_step_name(run->exchange));
     enum exchange_end how = result->end == MEMORY_END_COMPLETE ? END_COMPLETE : END_CUT;
-    const struct record *record =
-        exchange_close(run->exchange, how, run->now_us, run->request->body.len, result->body.len);
+    struct record record;
+    exchange_close(run->exchange, how, run->now_us, run->request->body.len, result->body.len, &record);
     const struct fields *lifted = exchange_fields(run->exchange);
     if (lifted)
         result->lifted = keep_fields(run, lifted);
-    write_logs(run, record);
+    write_logs(run, &record);
     exchange_free(run->exchange);
 }
 

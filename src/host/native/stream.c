@@ -40,13 +40,11 @@ static void end_stream(struct stream *stream, enum exchange_end end)
     struct worker *worker = stream->worker;
     struct pools *pools = stream->pools;
     drop_upstream(stream);
-    const struct record *record =
-        exchange_close(stream->exchange, end, loop_now_us(), stream->body_bytes, stream->sent_bytes);
-    if (record) {
-        access_log_write(worker, pools, exchange_listener(stream->exchange)->id, record);
-        counter_add(&worker->counters.skipped_body_mutations, record->skipped_body_mutations);
-        counter_add(&worker->counters.failed_costs, record->failed_costs);
-    }
+    struct record record __attribute__((uninitialized));
+    exchange_close(stream->exchange, end, loop_now_us(), stream->body_bytes, stream->sent_bytes, &record);
+    access_log_write(worker, pools, exchange_listener(stream->exchange)->id, &record);
+    counter_add(&worker->counters.skipped_body_mutations, record.skipped_body_mutations);
+    counter_add(&worker->counters.failed_costs, record.failed_costs);
     counter_add(&worker->counters.bytes_received, stream->body_bytes);
     counter_add(&worker->counters.bytes_sent, stream->sent_bytes);
     counter_add(&worker->counters.open_streams, (uint64_t)-1);

@@ -76,12 +76,12 @@ static void mutations_are_the_backends_own(void **state)
     assert_slice(sent_header(&f, "x-own"), "mine");
     expect_pass(200, "");
     end_request(&f);
-    assert_slice(fields_value(f.record->request, SLICE("x-tier")), "shared");
+    assert_slice(fields_value(f.record.request, SLICE("x-tier")), "shared");
     assert_slice(metadata(&f, "backend_name")->text, "ns/b/route/r/rule/0/ref/1");
     assert_slice(metadata(&f, "ai_service_backend_name")->text, "ns/b");
     assert_slice(metadata(&f, "model_name_override")->text, "m");
     assert_slice(metadata(&f, "route_name")->text, "ns/r");
-    assert_int_equal(f.record->attempts, 2);
+    assert_int_equal(f.record.attempts, 2);
 }
 
 static void edited_members_must_stand_once(void **state)
@@ -234,8 +234,8 @@ static void mutations_do_not_touch_credentials(void **state)
     expect_backend("a");
     assert_slice(sent_header(&f, "authorization"), "Bearer key-1");
     end_request(&f);
-    for (size_t i = 0; i < f.record->request->count; i++)
-        assert_int_equal(slice_find_slice(f.record->request->items[i].value, SLICE("key-1")), SLICE_NOT_FOUND);
+    for (size_t i = 0; i < f.record.request->count; i++)
+        assert_int_equal(slice_find_slice(f.record.request->items[i].value, SLICE("key-1")), SLICE_NOT_FOUND);
 }
 
 // ---- choosing -------------------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ static void one_backend_gets_a_second_connection(void **state)
     f.want = EXCHANGE_WANT_REPLY;
     assert_reply(&f, 502, "upstream_connect_failed");
     assert_slice(end_request(&f)->flags, "UF,URX");
-    assert_slice(f.record->transport_failure, "refused");
+    assert_slice(f.record.transport_failure, "refused");
     chat(&f, "{\"model\":\"m\"}");
     expect_backend("a");
     expect_pass(503, "");

@@ -29,7 +29,7 @@ struct fixture {
     int64_t cool_until_us[ROOM];
     bool retries_exhausted;
     struct buf sent; // what the client got of the body
-    const struct record *record;
+    struct record record;
 };
 
 // Stands in for the loader's: a configuration made by hand is just its arena.
@@ -294,7 +294,8 @@ static inline struct attempt_verdict piece(struct fixture *f, struct slice bytes
 
 static inline const struct record *end_request(struct fixture *f)
 {
-    return f->record = exchange_close(f->x, END_COMPLETE, f->now_us + 5000, 10, 20);
+    exchange_close(f->x, END_COMPLETE, f->now_us + 5000, 10, 20, &f->record);
+    return &f->record;
 }
 
 // ---- assertions -----------------------------------------------------------------------------------------------
@@ -324,9 +325,9 @@ static inline void assert_reply(struct fixture *f, uint16_t status, const char *
 
 static inline const struct record_metadata *metadata(struct fixture *f, const char *key)
 {
-    for (size_t i = 0; i < f->record->metadata_count; i++)
-        if (slice_eq(f->record->metadata[i].key, text(key)))
-            return &f->record->metadata[i];
+    for (size_t i = 0; i < f->record.metadata_count; i++)
+        if (slice_eq(f->record.metadata[i].key, text(key)))
+            return &f->record.metadata[i];
     return NULL;
 }
 

@@ -188,7 +188,7 @@ static void answers_by_head_alone(void **state)
     open_request(&f, "POST", "/v1/nowhere?x=1", "", 0);
     assert_reply(&f, 404, "unsupported path: /v1/nowhere?x=1");
     assert_slice(end_request(&f)->details, "path_not_found");
-    assert_slice(f.record->flags, "NR");
+    assert_slice(f.record.flags, "NR");
 }
 
 static void bounds_chunked_bodies(void **state)

@@ -33,7 +33,7 @@ static void expect_client(const char *headers, const char *address)
     struct slice got = end_request(&f)->downstream_remote_address;
     if (!slice_eq(got, text(address)))
         fail_msg("%s: " SLICE_FMT, headers, SLICE_ARG(got));
-    assert_slice(f.record->downstream_direct_remote_address, "10.0.0.9:5555");
+    assert_slice(f.record.downstream_direct_remote_address, "10.0.0.9:5555");
 }
 
 static void nobody_is_believed(void **state)

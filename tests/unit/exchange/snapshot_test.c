@@ -46,7 +46,7 @@ static void requests_hold_their_snapshot(void **state)
     begin(&f);
     assert_slice(f.ref->backend->name, "b");
     end_request(&f);
-    assert_int_equal(f.record->generation, 1);
+    assert_int_equal(f.record.generation, 1);
 }
 
 static void wrong_parts_are_findings(void **state)

@@ -131,18 +131,18 @@ static void accounts_for_the_stream(void **state)
     f.now_us += 30000;
     piece(&f, SLICE(USAGE DONE), true);
     end_request(&f);
-    assert_int_equal(f.record->usage.tokens[USAGE_TOTAL], 7);
+    assert_int_equal(f.record.usage.tokens[USAGE_TOTAL], 7);
     assert_true(metadata(&f, "in")->number == 3);
     assert_true(metadata(&f, "llm_total_token")->number == 7);
     assert_true(metadata(&f, "llm_output_token")->number == 4);
     assert_true(metadata(&f, "token_latency_ttft")->number == 20);
     assert_true(metadata(&f, "token_latency_itl")->number == 10);
     assert_slice(metadata(&f, "response_model")->text, "gpt");
-    assert_slice(f.record->details, "via_upstream");
-    assert_slice(f.record->flags, "-");
-    assert_slice(f.record->upstream_cluster, "httproute/ns/r/rule/0");
-    assert_int_equal(f.record->status, 200);
-    assert_slice(fields_value(f.record->response, SLICE("content-type")), "text/event-stream");
+    assert_slice(f.record.details, "via_upstream");
+    assert_slice(f.record.flags, "-");
+    assert_slice(f.record.upstream_cluster, "httproute/ns/r/rule/0");
+    assert_int_equal(f.record.status, 200);
+    assert_slice(fields_value(f.record.response, SLICE("content-type")), "text/event-stream");
 }
 
 static int64_t deadline_of(void)
@@ -179,8 +179,8 @@ static void cut_streams_end_in_an_error_event(void **state)
     take_pieces(&f, &verdict);
     assert_true(slice_starts_with(buf_slice(&f.sent), SLICE("data: {\"error\":{\"message\":")));
     assert_has(buf_slice(&f.sent), "\"code\":\"upstream_reset\"}}\n\n");
-    f.record = exchange_close(f.x, END_CUT, f.now_us, 0, 0);
-    assert_slice(f.record->flags, "UC");
+    exchange_close(f.x, END_CUT, f.now_us, 0, 0, &f.record);
+    assert_slice(f.record.flags, "UC");
 
     post(&f, "/v1/responses", "", "{\"model\":\"m\",\"stream\":true}");
     begin(&f);
@@ -275,7 +275,7 @@ static void bodies_are_released(void **state)
     assert_int_equal(attempt_request(f.a)->body_count, 0);
     piece(&f, SLICE(ONE DONE), true);
     end_request(&f);
-    assert_slice(fields_value(f.record->request, SLICE("x-ai-eg-model")), "m");
+    assert_slice(fields_value(f.record.request, SLICE("x-ai-eg-model")), "m");
 }
 
 static void clients_may_leave(void **state)
@@ -283,12 +283,12 @@ static void clients_may_leave(void **state)
     (void)state;
     begin_stream(SILENT);
     piece(&f, SLICE(ONE), false);
-    f.record = exchange_close(f.x, END_CLIENT_GONE, f.now_us, 0, 0);
-    assert_slice(f.record->flags, "DC");
+    exchange_close(f.x, END_CLIENT_GONE, f.now_us, 0, 0, &f.record);
+    assert_slice(f.record.flags, "DC");
     assert_slice(metadata(&f, "backend_name")->text, "ns/b/route/r/rule/0/ref/0");
     open_request(&f, "POST", "/v1/chat/completions", "", -1);
-    f.record = exchange_close(f.x, END_CLIENT_GONE, f.now_us, 0, 0);
-    assert_int_equal(f.record->status, 0);
+    exchange_close(f.x, END_CLIENT_GONE, f.now_us, 0, 0, &f.record);
+    assert_int_equal(f.record.status, 0);
 }
 
 int main(void)
