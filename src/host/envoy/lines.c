@@ -4,8 +4,6 @@
 #include "host/envoy/metadata.h"
 #include "observe/accesslog.h"
 
-#include <stddef.h>
-
 #define LINE_BYTES_USUAL ((size_t)2 << 10)
 #define LINE_BYTES_MAX ((size_t)1 << 20)
 #define FLAGS_BYTES_MAX 128
@@ -42,7 +40,7 @@ static struct slice attribute(const struct stream *stream, enum envoy_attribute 
 }
 
 // Only an answer that came from an upstream at the first try and went out whole has nothing more to tell.
-static bool is_plain(const struct stream *stream, const struct record *record)
+static bool is_told_whole(const struct stream *stream, const struct record *record)
 {
     return stream->is_answer_over && !stream->has_local_reply && !stream->is_cut && record->attempts <= 1;
 }
@@ -105,25 +103,16 @@ static void say(const struct stream *stream, bool has_lines)
     metadata_put_number(stream->filter, SLICE(WEIR_METADATA), SLICE(WEIR_METADATA_LINE), has_lines);
 }
 
-void lines_put(const struct stream *stream, struct arena *scratch, const struct record *record)
+void lines_put(const struct stream *stream, struct arena *scratch, struct record *record)
 {
     char letters[FLAGS_BYTES_MAX];
     struct buf flags = {.ptr = letters, .cap = sizeof letters, .max = sizeof letters};
-    if (record->status != 200 || !is_plain(stream, record))
+    bool is_plain = is_told_whole(stream, record);
+    if (!is_plain)
+        correct(stream, record, &flags);
+    if (!is_plain || record->status != 200)
         say(stream, true);
-    if (is_plain(stream, record)) {
-        put_lines(stream, scratch, record);
-        return;
-    }
-    struct record *seen = arena_alloc(scratch, sizeof *seen);
-    if (!seen) {
-        put_lines(stream, scratch, record);
-        return;
-    }
-    memcpy(seen, record, offsetof(struct record, metadata) + record->metadata_count * sizeof record->metadata[0]);
-    seen->metadata_count = record->metadata_count;
-    correct(stream, seen, &flags);
-    put_lines(stream, scratch, seen);
+    put_lines(stream, scratch, record);
 }
 
 void lines_leave_to_envoy(const struct stream *stream)

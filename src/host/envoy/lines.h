@@ -6,11 +6,11 @@
 #include "host/envoy/stream_parts.h"
 
 // Sets the filter state weir.log0, weir.log1... for the logs of the stream's listener, newlines included; empty where a log
-// wants no line.
+// wants no line. Puts into the record what Envoy knows better.
 //
 // Envoy's own lines are for requests without ours. To tell them apart costs the usual request nothing: an upstream's answer
 // that went out whole with the status 200 has one, and for all others the metadata "weir" says so.
-void lines_put(const struct stream *stream, struct arena *scratch, const struct record *record);
+void lines_put(const struct stream *stream, struct arena *scratch, struct record *record);
 // For a stream that never got an exchange, whatever its status: Envoy's own line is wanted.
 void lines_leave_to_envoy(const struct stream *stream);
 
