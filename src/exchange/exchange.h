@@ -135,6 +135,8 @@ void attempt_connected(struct attempt *attempt, struct slice upstream_address, s
 // The request went out whole: the held body may be released as soon as no retry can follow, so that an open stream holds
 // no request body. Without this call it is held until the end (body pieces stay valid for a host that still writes).
 void attempt_request_sent(struct attempt *attempt);
+// For hosts that pick backends: no other attempt follows this one, whatever becomes of it. No retry is waited for, then.
+void attempt_is_last(struct attempt *attempt);
 
 enum attempt_verdict_kind {
     ATTEMPT_PASS,  // head: send it on; body: send `pieces`

@@ -164,6 +164,7 @@ struct attempt {
     bool is_over;
     bool is_paused; // its answer is not read for now
     bool is_request_sent;
+    bool is_last;
 };
 
 // ---- steps ----------------------------------------------------------------------------------------------------

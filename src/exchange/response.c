@@ -88,8 +88,13 @@ static void release_body(struct exchange *x)
 void attempt_request_sent(struct attempt *a)
 {
     a->is_request_sent = true;
-    if (a->exchange->attempt == a && a->exchange->step == STEP_ANSWER)
+    if (a->exchange->attempt == a && (a->is_last || a->exchange->step == STEP_ANSWER))
         release_body(a->exchange);
+}
+
+void attempt_is_last(struct attempt *a)
+{
+    a->is_last = true;
 }
 
 static struct attempt_verdict refuse(struct exchange *x, enum error_code error)

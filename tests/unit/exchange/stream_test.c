@@ -278,6 +278,22 @@ static void bodies_are_released(void **state)
     assert_slice(fields_value(f.record.request, SLICE("x-ai-eg-model")), "m");
 }
 
+static void bodies_of_last_attempts_are_released_at_once(void **state)
+{
+    (void)state;
+    chat(&f, ASKING);
+    begin(&f);
+    attempt_is_last(f.a);
+    assert_true(attempt_request(f.a)->body_count > 0);
+    attempt_request_sent(f.a);
+    assert_int_equal(attempt_request(f.a)->body_count, 0);
+    assert_int_equal(f.x->body.cap, 0);
+    answer(&f, 200, "content-type: text/event-stream\n", -1);
+    piece(&f, SLICE(ONE DONE), true);
+    end_request(&f);
+    assert_slice(fields_value(f.record.request, SLICE("x-ai-eg-model")), "m");
+}
+
 static void clients_may_leave(void **state)
 {
     (void)state;
