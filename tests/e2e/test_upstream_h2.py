@@ -589,7 +589,10 @@ def old_answers(conn):
                 return
             data += piece
         head, data = data.split(b"\r\n\r\n", 1)
-        length = int(re.search(rb"content-length: (\d+)", head)[1])
+        framing = re.search(rb"content-length: (\d+)", head)
+        if not framing:
+            return  # a preface of HTTP/2
+        length = int(framing[1])
         while len(data) < length:
             data += conn.recv(65536)
         data = data[length:]
