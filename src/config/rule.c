@@ -28,6 +28,11 @@ const struct config_backend_ref *config_rule_only_ref(const struct config_rule *
     return only && has_one_request(only->backend) ? only : NULL;
 }
 
+struct slice config_ref_host(const struct config_rule *rule, const struct config_backend_ref *ref)
+{
+    return rule->filters.rewrite_host.len ? rule->filters.rewrite_host : ref->backend->host;
+}
+
 // How well a route's names fit: 0 not, then no name given, wildcards by their length, the exact name.
 static size_t fit(const struct config_route *route, struct slice name)
 {

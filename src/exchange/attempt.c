@@ -1,5 +1,6 @@
 // One try at one backend, built from the untouched original request (S7): target, head, body, credential. Nothing of an
 // earlier attempt survives.
+#include "config/rule.h"
 #include "exchange/life.h"
 
 #define FIELDS_ADDED 4 // content-type, a credential, and some room for mutations
@@ -116,7 +117,7 @@ static bool build_model_request(struct exchange *x, struct attempt *a)
 static bool build(struct exchange *x, struct attempt *a)
 {
     a->request.method = x->method;
-    a->request.authority = a->ref->backend->host;
+    a->request.authority = config_ref_host(x->hit.rule, a->ref);
     if (x->endpoint ? !build_model_request(x, a) : !(a->request.target = plain_target(x)).ptr)
         return false;
     return copy_fields(x, a) && plain_build(x, a) &&

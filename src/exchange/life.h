@@ -244,7 +244,7 @@ bool edit_body(struct exchange *x, struct attempt *a);
 // The model that this backend is asked for on a model endpoint where it is another than the client's; else empty. Forms
 // know modelNameOverride alone (S6).
 struct slice attempt_model(const struct attempt *a);
-// The header and host filters of a plain route, on the attempt's request.
+// The header filters of a plain route, on the attempt's request.
 bool plain_build(struct exchange *x, struct attempt *a);
 // The response filters of a plain route.
 bool plain_response(struct exchange *x, struct fields *fields);

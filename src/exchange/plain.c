@@ -45,8 +45,6 @@ static bool add_all(struct exchange *x, struct fields *fields, const struct conf
 bool plain_build(struct exchange *x, struct attempt *a)
 {
     const struct config_rule_filters *filters = &x->hit.rule->filters;
-    if (filters->rewrite_host.len)
-        a->request.authority = filters->rewrite_host;
     return mutate_headers_apply(&x->rule->request, &x->arena, &a->request.fields) &&
            add_all(x, &a->request.fields, filters->request_add, filters->request_add_count);
 }

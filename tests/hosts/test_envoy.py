@@ -264,6 +264,19 @@ def post(port, body, headers=()):
     return response.status, response.read(), response
 
 
+def quickstart(port, target=1):
+    """The documents of the quickstart, its backend at the port `target`."""
+    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(target)})
+    return [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+
+
+def written_for(file, *options):
+    """The bootstrap that `weir envoy` writes, as tests change it."""
+    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0", *options],
+                             capture_output=True, check=True)
+    return json.loads(written.stdout)
+
+
 def switched_on_by_routes(bootstrap):
     """The module's filter as Envoy Gateway writes it: off, and on again for what a virtual host's routes take."""
     manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
@@ -280,8 +293,7 @@ def test_lifting_alone_for_routes_of_others(tmp_path, mock, pinned, expected, is
     text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
     file = tmp_path / "weir.yaml"
     file.write_text(text)
-    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
-    bootstrap = by_headers(json.loads(written.stdout), {"forward": "headers", "pinned": pinned, "config": text})
+    bootstrap = by_headers(written_for(file), {"forward": "headers", "pinned": pinned, "config": text})
     if is_by_route:
         bootstrap = switched_on_by_routes(bootstrap)
     envoy = Envoy(file, bootstrap=json.dumps(bootstrap))
@@ -309,8 +321,7 @@ def certificate(folder, name, curve="prime256v1"):
 
 def test_https_listeners_are_chosen_by_sni(tmp_path, mock):
     port, names = vectors.free_port(), ["one.example.com", "two.example.com"]
-    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
-    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    docs = quickstart(port, mock.port)
     for doc in docs:
         if doc["kind"] == "Gateway":
             doc["spec"]["listeners"] = [{"name": name.split(".")[0], "protocol": "HTTPS", "port": port, "hostname": name,
@@ -339,8 +350,7 @@ def test_https_listeners_are_chosen_by_sni(tmp_path, mock):
 def test_plain_listeners_of_one_port_are_told_apart_by_host(tmp_path, mock):
     """By the client's Host, not by that of the backend, which stands in its place when Envoy looks for a route."""
     port, names = vectors.free_port(), ["one.example.com", "two.example.com"]
-    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(mock.port)})
-    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    docs = quickstart(port, mock.port)
     for doc in docs:
         if doc["kind"] == "Gateway":
             doc["spec"]["listeners"] = [{"name": name.split(".")[0], "protocol": "HTTP", "port": port, "hostname": name} for name in names]
@@ -358,8 +368,7 @@ def test_plain_listeners_of_one_port_are_told_apart_by_host(tmp_path, mock):
 
 def over_tls(tmp_path, port, choice, curve="prime256v1", **extra):
     """The quickstart over HTTPS, and TLS to its backend, both with this choice of algorithms."""
-    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": "1"})
-    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    docs = quickstart(port, 1)
     for doc in docs:
         if doc["kind"] == "Gateway":
             doc["spec"]["listeners"] = [{"name": "a", "protocol": "HTTPS", "port": port, "tls": {"certificateRefs": [{"name": "a"}]}}]
@@ -433,8 +442,7 @@ def proxy_with(log):
 
 
 def with_log(port, target, log):
-    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(port), "MOCK_PORT": str(target)})
-    docs = [doc for doc in vectors.yaml.load_all(text, vectors.Loader) if doc]
+    docs = quickstart(port, target)
     for doc in docs:
         if doc["kind"] == "Gateway":
             doc["spec"]["infrastructure"] = {"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "log"}}
@@ -493,8 +501,7 @@ def test_an_answer_in_front_of_the_module_has_one_line(tmp_path, mock):
     """A good one too, by which Envoy could take it for one that the module has seen."""
     port, file = vectors.free_port(), tmp_path / "weir.yaml"
     file.write_text(with_log(port, mock.port, JSON_LOG))
-    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
-    bootstrap = json.loads(written.stdout)
+    bootstrap = written_for(file)
     manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     manager["http_filters"].insert(0, {"name": "well", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck", "pass_through_mode": False,
@@ -548,8 +555,7 @@ def test_lines_that_are_wanted(tmp_path, mock, log, options):
                                   {"appProtocols": ["gateway.envoyproxy.io/h2c"]}],
                          ids=["by ALPN", "h2 alone", "without ALPN", "h2c"])
 def test_what_is_written_for_protocols_of_backends_is_taken(tmp_path, spec):
-    text = vectors.substitute((vectors.ROOT / "examples/quickstart.yaml").read_text(), {"WEIR_PORT": str(vectors.free_port())})
-    docs = list(vectors.yaml.load_all(text, vectors.Loader))
+    docs = quickstart(vectors.free_port())
     for doc in docs:
         if doc["kind"] == "Backend":
             doc["spec"].update(spec, endpoints=[{"fqdn": {"hostname": "localhost", "port": 1}}])
@@ -605,9 +611,7 @@ def test_a_guard_behind_the_module(tmp_path, mock, forward):
     port, guard = vectors.free_port(), Guard()
     file = tmp_path / "weir.yaml"
     file.write_text(with_log(port, mock.port, JSON_LOG).replace("value: demo", "value: secret"))
-    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0", "--publish", "all"],
-                             capture_output=True, check=True)
-    bootstrap = json.loads(written.stdout)
+    bootstrap = written_for(file, "--publish", "all")
     if forward == "headers":
         bootstrap = by_headers(bootstrap, {"forward": "headers", "config": file.read_text()})
     envoy = Envoy(file, bootstrap=json.dumps(guarded(bootstrap, guard, 1)))
@@ -634,8 +638,7 @@ def test_a_guard_in_front_of_the_module(tmp_path, mock, forward):
     port, guard = vectors.free_port(), Guard()
     file = tmp_path / "weir.yaml"
     file.write_text(with_log(port, mock.port, JSON_LOG))
-    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
-    bootstrap = json.loads(written.stdout)
+    bootstrap = written_for(file)
     if forward == "headers":
         bootstrap = by_headers(bootstrap, {"forward": "headers", "config": file.read_text()})
     envoy = Envoy(file, bootstrap=json.dumps(guarded(bootstrap, guard, 0)))
@@ -663,8 +666,7 @@ def test_a_rate_limit_behind_the_module(tmp_path, mock):
     """Its own words and the id of the request reach the client, Envoy's letters the log."""
     port, file = vectors.free_port(), tmp_path / "weir.yaml"
     file.write_text(with_log(port, mock.port, JSON_LOG))
-    written = subprocess.run([str(vectors.weir()), "envoy", str(file), "--address", "127.0.0.1", "--admin-port", "0"], capture_output=True, check=True)
-    bootstrap = json.loads(written.stdout)
+    bootstrap = written_for(file)
     manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     everything = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
     manager["http_filters"].insert(1, {"name": "envoy.filters.http.local_ratelimit", "typed_config": {

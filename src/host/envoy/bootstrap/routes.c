@@ -198,14 +198,10 @@ static void emit_times(struct emit *emit, const struct config_rule *rule, const 
 static void emit_authority(struct emit *emit, const struct config_rule *rule)
 {
     const struct config_backend_ref *ref = config_rule_only_ref(rule);
+    struct slice host = config_ref_host(rule, ref);
     char address[512];
-    if (!ref)
-        return;
     bootstrap_endpoint_address(&ref->backend->endpoints[0], address, sizeof address);
-    emit_text(emit, "host_rewrite_literal",
-              rule->filters.rewrite_host.len ? rule->filters.rewrite_host
-              : ref->backend->host.len       ? ref->backend->host
-                                             : slice_from_cstr(address));
+    emit_text(emit, "host_rewrite_literal", host.len ? host : slice_from_cstr(address));
 }
 
 static void emit_route(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *listener,
@@ -224,7 +220,7 @@ static void emit_route(const struct bootstrap *bootstrap, struct emit *emit, con
     emit_end(emit);
     emit_object(emit, "route");
     emit_cstr(emit, "cluster", cluster);
-    if (!bootstrap->publishes_all)
+    if (bootstrap_builds_ahead(bootstrap, rule))
         emit_authority(emit, rule);
     emit_times(emit, rule, listener);
     emit_retry(emit, rule);
