@@ -124,6 +124,7 @@ struct comparison {
     struct slice *names;   // of the wanted fields; in lower case where they do not stand in the map already
     uint8_t *changes;      // of the wanted fields: enum change
     uint8_t *is_settled;   // of the map's: in place, or not to be touched
+    uint64_t lengths;      // bit: a settled field has a name of this length, modulo 64
     struct slice *removed; // names, copied
     size_t removed_count;
 };
@@ -145,6 +146,17 @@ static bool comparison_init(struct comparison *c, struct arena *arena)
     return true;
 }
 
+static void settle(struct comparison *c, size_t i)
+{
+    c->is_settled[i] = true;
+    c->lengths |= UINT64_C(1) << c->headers[i].name_len % 64;
+}
+
+static bool is_of_routing(struct slice name)
+{
+    return is_set_by_envoy(name) || slice_eq(name, SLICE(WEIR_RULE_FIELD));
+}
+
 // Pairs each field of the map with the first wanted one of its name that is still open, if the values are equal.
 static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_length, bool keeps_routing)
 {
@@ -152,9 +164,9 @@ static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_l
     for (size_t i = 0; i < c->count; i++) {
         struct slice name = name_of(&c->headers[i]);
         bool is_kept = keeps_framing ? is_framing(name) : keeps_length && slice_eq(name, SLICE("content-length"));
-        is_kept |= keeps_routing && is_set_by_envoy(name); // our routes take them off
+        is_kept |= keeps_routing && is_of_routing(name); // our routes take them off
         if (is_kept || (name.len && name.ptr[0] == ':')) {
-            c->is_settled[i] = true;
+            settle(c, i);
             continue;
         }
         while (open < c->wanted->count && c->changes[open] == CHANGE_NONE)
@@ -165,7 +177,7 @@ static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_l
         if (at == c->wanted->count || !slice_eq(c->wanted->items[at].value, value_of(&c->headers[i])))
             continue;
         c->changes[at] = CHANGE_NONE;
-        c->is_settled[i] = true;
+        settle(c, i);
     }
 }
 
@@ -173,6 +185,14 @@ static bool is_wanted(const struct comparison *c, struct slice name)
 {
     for (size_t i = 0; i < c->wanted->count; i++)
         if (slice_eq(c->names[i], name))
+            return true;
+    return false;
+}
+
+static bool has_settled(const struct comparison *c, struct slice name)
+{
+    for (size_t i = 0; c->lengths >> name.len % 64 & 1 && i < c->count; i++)
+        if (c->is_settled[i] && slice_eq(name_of(&c->headers[i]), name))
             return true;
     return false;
 }
@@ -206,20 +226,15 @@ static bool settle_rest(struct comparison *c, struct arena *arena)
         if (!c->removed[c->removed_count++].ptr)
             return false;
     }
-    // One more of a name than the map has.
     for (size_t i = 0; i < c->wanted->count; i++)
-        for (size_t before = 0; c->changes[i] == CHANGE_ADD && before < c->count; before++)
-            if (c->is_settled[before] && slice_eq(name_of(&c->headers[before]), c->names[i])) {
-                reopen(c, c->names[i]);
-                break;
-            }
+        if (c->changes[i] == CHANGE_ADD && has_settled(c, c->names[i]))
+            reopen(c, c->names[i]); // one more of a name than the map has
     return true;
 }
 
+// Removed is last: to find a field that Envoy keeps no place for, it makes an index of all, into which every later one goes.
 static void apply(struct envoy_filter *filter, enum envoy_header_map map, const struct comparison *c)
 {
-    for (size_t i = 0; i < c->removed_count; i++)
-        headers_remove(filter, map, c->removed[i]);
     for (size_t i = 0; i < c->wanted->count; i++) {
         struct envoy_bytes value = bytes_of(c->wanted->items[i].value);
         if (c->changes[i] == CHANGE_SET)
@@ -227,6 +242,8 @@ static void apply(struct envoy_filter *filter, enum envoy_header_map map, const 
         else if (c->changes[i] == CHANGE_ADD)
             ENVOY_CALL(http_add_header)(filter, map, bytes_of(c->names[i]), value);
     }
+    for (size_t i = 0; i < c->removed_count; i++)
+        headers_remove(filter, map, c->removed[i]);
 }
 
 // Everything is compared before anything is set: setting ends the life of what Envoy lent.
@@ -280,10 +297,10 @@ bool headers_become_request(struct envoy_filter *filter, struct arena *arena, co
         return false;
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         is_set[i] = !single[i].value.ptr || has_value(&c, single[i].name, single[i].value);
-    apply(filter, ENVOY_REQUEST_HEADERS, &c);
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         if (!is_set[i])
             headers_set(filter, ENVOY_REQUEST_HEADERS, single[i].name, single[i].value);
+    apply(filter, ENVOY_REQUEST_HEADERS, &c);
     return true;
 }
 

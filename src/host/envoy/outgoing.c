@@ -2,6 +2,8 @@
 
 #include "host/envoy/headers.h"
 
+#define JOINED_BYTES_MAX 2048
+
 bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *outgoing, struct arena *scratch)
 {
     const struct attempt_request *request = outgoing->request;
@@ -28,9 +30,22 @@ void body_drain(struct envoy_filter *filter, enum envoy_body body)
         ENVOY_CALL(http_drain_body)(filter, body, size);
 }
 
+// A small body in one piece costs less than the calls for three.
+static bool append_joined(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
+{
+    char bytes[JOINED_BYTES_MAX] __attribute__((uninitialized));
+    struct buf joined = {.ptr = bytes, .cap = sizeof bytes, .max = sizeof bytes};
+    for (size_t i = 0; i < request->body_count; i++)
+        if (!buf_append(&joined, request->body[i]))
+            return false;
+    return !joined.len || ENVOY_CALL(http_append_body)(filter, body, bytes_of(buf_slice(&joined)));
+}
+
 void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
 {
     body_drain(filter, body);
+    if (request->body_bytes >= 0 && request->body_bytes <= JOINED_BYTES_MAX && append_joined(filter, body, request))
+        return;
     for (size_t i = 0; i < request->body_count; i++)
         if (request->body[i].len)
             ENVOY_CALL(http_append_body)(filter, body, bytes_of(request->body[i]));

@@ -285,10 +285,10 @@ static bool build_ahead(struct stream *stream, struct arena *scratch, const stru
         .is_ahead = true,
         .is_end = is_end,
     };
+    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
     if (!outgoing_write_head(stream->filter, &outgoing, scratch))
         return false;
     attempt_is_last(attempt); // a second connection gets Envoy's copy of it
-    headers_set(stream->filter, ENVOY_REQUEST_HEADERS, SLICE(WEIR_RULE_FIELD), exchange_cluster(stream->exchange));
     stream->is_built = true;
     return true;
 }
