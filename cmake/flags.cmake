@@ -52,3 +52,21 @@ function(weir_link_plainly target)
     target_link_options(${target} PRIVATE -fno-lto)
   endif()
 endfunction()
+
+# A release is laid out by a profile: which branches the traffic of a usual day takes. tools/build.sh makes it first, in a
+# build of its own that counts (docs/decisions/trained-release.md). Code that changed since has none, which is no fault.
+set(WEIR_PROFILE "" CACHE PATH "Folder of the profile")
+option(WEIR_COUNT "Count into the profile" OFF)
+if(WEIR_PROFILE)
+  include(CheckCCompilerFlag)
+  check_c_compiler_flag(-fprofile-prefix-path=/ WEIR_HAS_profiles) # gcc 12
+endif()
+function(weir_train target)
+  if(WEIR_HAS_profiles AND WEIR_COUNT)
+    target_compile_options(${target} PRIVATE -fprofile-generate=${WEIR_PROFILE} -fprofile-prefix-path=${CMAKE_BINARY_DIR})
+    target_link_options(${target} PUBLIC -fprofile-generate=${WEIR_PROFILE})
+  elseif(WEIR_HAS_profiles)
+    target_compile_options(${target} PRIVATE -fprofile-use=${WEIR_PROFILE} -fprofile-prefix-path=${CMAKE_BINARY_DIR}
+      -fprofile-partial-training -Wno-missing-profile -Wno-coverage-mismatch)
+  endif()
+endfunction()

@@ -10,7 +10,7 @@ step() { # name, command...
     printf '== %s\n' "$name"
     "$@" || failed="$failed $name"
 }
-sources() { git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]'; }
+sources() { git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' 'tools/*.[ch]'; }
 
 format() {
     formatter=.venv/bin/clang-format
