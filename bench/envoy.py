@@ -5,11 +5,16 @@ Systems: Envoy without anything (plain), the same with the access log of 22 fiel
 on (weir: strict parse of the body, lifting, header mutation on two levels, model override in the body, usage and three
 costs off the answer as dynamic metadata, the log), and with a Lua filter that takes the model out of the body by two
 patterns (lua), as gateways do without a module. All from the configuration that `weir envoy` writes, so that codecs,
-limits, retries and pools are the same. Two minutes as it stands.
+limits, retries and pools are the same. Eight minutes as it stands.
 
-Usage: bench/envoy.py [--seconds S] [--rounds N] [--connections C]
+Requests are measured side by side: a system and plain Envoy at once on one core, each with connections of its own, so that
+what else the machine does meets both alike; taken in turns, their ratio moved by a tenth from run to run. Both are
+started anew each time, as where the loader puts things counts, too.
+
+Usage: bench/envoy.py [--seconds S] [--starts N] [--rounds N] [--connections C]
 """
 import argparse
+import concurrent.futures
 import copy
 import json
 import pathlib
@@ -81,11 +86,29 @@ class System(run.System):
         time.sleep(0.5)
 
 
-def table(results, base, unit):
-    lines = [f"| system | CPU µs {unit} (min / median / max) | × {base} |", "| --- | --- | --- |"]
-    for name in results:
-        lines.append(f"| {name} | {run.span([cell['cpu'] for cell in results[name]])} | {run.ratio(results, name, 'cpu', base)} |")
-    return lines
+def table(unit, results, ratios):
+    lines = [f"| system | CPU µs {unit} (min / median / max) | × plain (min / median / max) |", "| --- | --- | --- |"]
+    for name, cells in results.items():
+        lines.append(f"| {name} | {run.span([cell['cpu'] for cell in cells])} | {run.span(ratios.get(name, [1]), '{:.2f}')} |")
+    return lines + [""]
+
+
+def side_by_side(mock, script, options, title):
+    """Cells of each system, and the ratios of those that ran beside plain Envoy's."""
+    results, ratios = {"plain": []}, {}
+    for name in [name for _ in range(options.starts) for name in ("log", "weir", "lua")]:
+        systems = [System("plain", mock), System(name, mock)]
+        with concurrent.futures.ThreadPoolExecutor(len(systems)) as pool:
+            for seconds in (1, options.seconds):  # the first one warms up
+                plain, cell = pool.map(lambda system: run.wrk(system, options.connections, script, seconds), systems)
+        for system in systems:
+            system.stop()
+            system.empty_log()
+        results["plain"].append(plain)
+        results.setdefault(name, []).append(cell)
+        ratios.setdefault(name, []).append(cell["cpu"] / plain["cpu"])
+        print(f"  {title}: plain {plain['cpu']:.1f}, {name} {cell['cpu']:.1f}, {ratios[name][-1]:.2f}", flush=True)
+    return results, ratios
 
 
 def peak_of_body(mock, megabytes):
@@ -108,8 +131,9 @@ def peak_of_body(mock, megabytes):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5, help="of a cell of requests")
+    parser.add_argument("--starts", type=int, default=7, help="of the systems for such a cell")
+    parser.add_argument("--rounds", type=int, default=5, help="of the streams")
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
@@ -119,19 +143,18 @@ def main():
     run.wait_for(port, mock)
     text = ["# Weir inside Envoy, measured", "",
             f"Envoy {subprocess.run([host.binary(), '--version'], capture_output=True, text=True).stdout.split('version: ')[1].split('/')[1]}, one worker on one core, load and provider on "
-            f"another; {options.connections} connections, {options.rounds} interleaved rounds of {options.seconds} s; CPU as the kernel accounts it to Envoy. "
-            "Written by bench/envoy.py.", ""]
-    systems = [System(name, port) for name in ("plain", "log", "weir", "lua")]
+            f"another; CPU as the kernel accounts it to Envoy. Requests: a system beside plain Envoy on the one core, {options.connections} connections "
+            f"each, {options.starts} starts of {options.seconds} s; a ratio is of one start. Streams: {options.rounds} rounds, in turns. Written by bench/envoy.py.", ""]
     for size, title in ((1024, "1 KB"), (32 * 1024, "32 KB")):
         body = OUT / f"envoy-{size}.json"
         body.write_text(run.body(size))
         script = OUT / f"envoy-{size}.lua"
         script.write_text(run.WRK % body)
-        results = run.rounds_of(systems, options.rounds, lambda system: run.wrk(system, options.connections, script, options.seconds), title)
-        text += [f"## Chat, {title}", ""] + table(results, "plain", "a request") + [""]
-        text += [f"Weir over Envoy with the same log: {run.ratio(results, 'weir', 'cpu', 'log')}.", ""]
-    results = run.rounds_of([s for s in systems if s.name != "lua"], options.rounds, lambda system: run.sse(system, 200, 100, 50), "events")
-    text += ["## Streams, 200 at a time, 100 events each", ""] + table(results, "plain", "an event") + [""]
+        text += [f"## Chat, {title}", ""] + table("a request", *side_by_side(port, script, options, title))
+    systems = [System(name, port) for name in ("plain", "log", "weir")]
+    results = run.rounds_of(systems, options.rounds, lambda system: run.sse(system, 200, 100, 50), "events")
+    ratios = {name: [cell["cpu"] / plain["cpu"] for cell, plain in zip(cells, results["plain"])] for name, cells in results.items()}
+    text += ["## Streams, 200 at a time, 100 events each", ""] + table("an event", results, ratios)
     for system in systems:
         system.stop()
     text += ["## Memory for one body", "", "| body | before KiB | peak KiB | more than before, × body |", "| --- | --- | --- | --- |"]
