@@ -48,7 +48,7 @@ storm: ## 1,000 reloads and 50 upgrades under load with 200 open streams; writes
 	@tools/build.sh release
 	@bench/storm.py
 
-bench-envoy: ## inside Envoy beside Envoy alone, eight minutes; writes bench/ENVOY.md
+bench-envoy: ## inside Envoy beside Envoy alone, six minutes; writes bench/ENVOY.md
 	@tools/setup.sh build bench test
 	@tools/build.sh release
 	@.venv/bin/python bench/envoy.py
