@@ -6,19 +6,8 @@
 
 #include "host/envoy/fake_envoy.h"
 
-const void *ENVOY_HOOK(http_filter_config_new)(struct envoy_filter_config *, struct envoy_bytes, struct envoy_bytes);
-void ENVOY_HOOK(http_filter_config_destroy)(const void *);
-const void *ENVOY_HOOK(http_filter_new)(const void *, struct envoy_filter *);
-void ENVOY_HOOK(http_filter_destroy)(const void *);
-enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *, const void *, bool);
-enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *, const void *, bool);
-enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *, const void *, bool);
-enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *, const void *, bool);
-void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *, const void *);
-
 #define ROUNDS 300
 #define EVENTS 20
-#define BODY_BYTES_MAX ((size_t)1 << 20)
 
 struct part {           // of the day
     const char *before; // the request, around words
@@ -68,68 +57,47 @@ static struct slice text_of(const char *before, size_t words_bytes, const char *
     return buf_slice(&buf);
 }
 
-static void add(struct envoy_filter *fake, enum envoy_header_map map, const char *name, const char *value)
-{
-    fake_add(fake, (int)map, slice_from_cstr(name), slice_from_cstr(value));
-}
-
-// Room for what is appended, so that earlier bytes don't move (see fake_envoy.h).
-static void put_frame(struct envoy_filter *fake, enum envoy_body body, struct slice bytes)
-{
-    buf_reset(&fake->bodies[body]);
-    if (!buf_reserve(&fake->bodies[body], BODY_BYTES_MAX) || !buf_append(&fake->bodies[body], bytes))
-        abort();
-}
+static const struct field usual_fields[] = {
+    {SLICE_INIT(":authority"), SLICE_INIT("api.example.com")},
+    {SLICE_INIT(":path"), SLICE_INIT("/v1/chat/completions")},
+    {SLICE_INIT(":method"), SLICE_INIT("POST")},
+    {SLICE_INIT(":scheme"), SLICE_INIT("http")},
+    {SLICE_INIT("user-agent"), SLICE_INIT("OpenAI/Python 2.1.0")},
+    {SLICE_INIT("accept"), SLICE_INIT("application/json")},
+    {SLICE_INIT("accept-encoding"), SLICE_INIT("gzip, deflate")},
+    {SLICE_INIT("content-type"), SLICE_INIT("application/json")},
+    {SLICE_INIT("authorization"), SLICE_INIT("Bearer none-of-ours")},
+    {SLICE_INIT("x-internal"), SLICE_INIT("1")},
+    {SLICE_INIT("x-forwarded-proto"), SLICE_INIT("http")},
+    {SLICE_INIT("x-envoy-external-address"), SLICE_INIT("192.0.2.1")},
+};
 
 static void send_request(struct envoy_filter *fake, const void *filter, const struct part *part)
 {
     struct slice body = text_of(part->before, part->words_bytes, part->after);
-    char length[24];
-    snprintf(length, sizeof length, "%zu", body.len);
-    add(fake, ENVOY_REQUEST_HEADERS, ":authority", "api.example.com");
-    add(fake, ENVOY_REQUEST_HEADERS, ":path", "/v1/chat/completions");
-    add(fake, ENVOY_REQUEST_HEADERS, ":method", "POST");
-    add(fake, ENVOY_REQUEST_HEADERS, ":scheme", "http");
-    add(fake, ENVOY_REQUEST_HEADERS, "user-agent", "OpenAI/Python 2.1.0");
-    add(fake, ENVOY_REQUEST_HEADERS, "accept", "application/json");
-    add(fake, ENVOY_REQUEST_HEADERS, "accept-encoding", "gzip, deflate");
-    add(fake, ENVOY_REQUEST_HEADERS, "content-type", "application/json");
-    add(fake, ENVOY_REQUEST_HEADERS, "authorization", "Bearer none-of-ours");
-    add(fake, ENVOY_REQUEST_HEADERS, "x-internal", "1");
-    add(fake, ENVOY_REQUEST_HEADERS, "x-forwarded-proto", "http");
-    add(fake, ENVOY_REQUEST_HEADERS, "x-envoy-external-address", "192.0.2.1");
-    add(fake, ENVOY_REQUEST_HEADERS, "content-length", length);
+    for (size_t i = 0; i < sizeof usual_fields / sizeof *usual_fields; i++)
+        fake_add(fake, ENVOY_REQUEST_HEADERS, usual_fields[i].name, usual_fields[i].value);
+    headers_set_number(fake, ENVOY_REQUEST_HEADERS, SLICE("content-length"), body.len);
     ENVOY_HOOK(http_filter_request_headers)(fake, filter, false);
-    put_frame(fake, ENVOY_RECEIVED_REQUEST_BODY, body);
+    fake_frame(fake, ENVOY_RECEIVED_REQUEST_BODY, body);
     ENVOY_HOOK(http_filter_request_body)(fake, filter, true);
-}
-
-static void try_backend(struct envoy_filter *fake, const void *upstream_settings, const char *ref)
-{
-    fake->ref = ref;
-    const void *filter = ENVOY_HOOK(http_filter_new)(upstream_settings, fake);
-    put_frame(fake, ENVOY_RECEIVED_REQUEST_BODY, SLICE("-"));
-    if (ENVOY_HOOK(http_filter_request_headers)(fake, filter, false) == ENVOY_HEADERS_CONTINUE)
-        ENVOY_HOOK(http_filter_request_body)(fake, filter, true);
-    ENVOY_HOOK(http_filter_destroy)(filter);
 }
 
 static void send_piece(struct envoy_filter *fake, const void *filter, struct slice text, bool is_end)
 {
-    put_frame(fake, ENVOY_RECEIVED_RESPONSE_BODY, text);
+    fake_frame(fake, ENVOY_RECEIVED_RESPONSE_BODY, text);
     ENVOY_HOOK(http_filter_response_body)(fake, filter, is_end);
 }
 
 static void send_answer(struct envoy_filter *fake, const void *filter, const struct part *part)
 {
     struct slice body = text_of(answer_before, part->words_bytes, answer_after);
-    char length[24];
-    snprintf(length, sizeof length, "%zu", body.len);
-    add(fake, ENVOY_RESPONSE_HEADERS, ":status", "200");
-    add(fake, ENVOY_RESPONSE_HEADERS, "date", "Sun, 22 Nov 2026 12:00:00 GMT");
-    add(fake, ENVOY_RESPONSE_HEADERS, "content-type", part->is_stream ? "text/event-stream" : "application/json");
+    struct slice type = part->is_stream ? SLICE("text/event-stream") : SLICE("application/json");
+    fake_add(fake, ENVOY_RESPONSE_HEADERS, SLICE(":status"), SLICE("200"));
+    fake_add(fake, ENVOY_RESPONSE_HEADERS, SLICE("date"), SLICE("Sun, 22 Nov 2026 12:00:00 GMT"));
+    fake_add(fake, ENVOY_RESPONSE_HEADERS, SLICE("content-type"), type);
     if (!part->is_stream)
-        add(fake, ENVOY_RESPONSE_HEADERS, "content-length", length);
+        headers_set_number(fake, ENVOY_RESPONSE_HEADERS, SLICE("content-length"), body.len);
     ENVOY_HOOK(http_filter_response_headers)(fake, filter, false);
     for (unsigned i = 0; part->is_stream && i < EVENTS; i++)
         send_piece(fake, filter, event, false);
@@ -144,7 +112,7 @@ static void play(const void *settings, const void *upstream_settings, const stru
     const void *filter = ENVOY_HOOK(http_filter_new)(settings, &fake);
     send_request(&fake, filter, part);
     if (part->ref)
-        try_backend(&fake, upstream_settings, part->ref);
+        fake_try(&fake, upstream_settings, part->ref);
     if (fake.sent_status) {
         fprintf(stderr, "train: a request was refused: " SLICE_FMT "\n", SLICE_ARG(buf_slice(&fake.sent_body)));
         exit(1);
@@ -157,8 +125,7 @@ static void play(const void *settings, const void *upstream_settings, const stru
 
 static const void *settings_of(const char *text)
 {
-    const void *settings =
-        ENVOY_HOOK(http_filter_config_new)(NULL, bytes_of(SLICE("weir")), bytes_of(slice_from_cstr(text)));
+    const void *settings = fake_settings(text);
     if (!settings) {
         fprintf(stderr, "train: settings refused: %s\n", text);
         exit(1);

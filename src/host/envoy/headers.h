@@ -51,7 +51,7 @@ struct request_form {
     struct slice authority;
     struct slice content_length; // NULL: none
     bool keeps_framing;          // content-length and transfer-encoding stay as they are
-    bool keeps_routing;          // so does what Envoy has set for itself: our routes take it off
+    bool keeps_routing;          // so do the rule and what Envoy has set for itself: our routes take them off
 };
 bool headers_become_request(struct envoy_filter *filter, struct arena *arena, const struct request_form *wanted);
 void headers_set(struct envoy_filter *filter, enum envoy_header_map map, struct slice name, struct slice value);

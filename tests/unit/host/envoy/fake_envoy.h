@@ -1,5 +1,5 @@
 // As much of Envoy as the module calls: one stream with its header maps and bodies, its metadata and the endpoint that was
-// picked. Included by one test program. Values are copied, and what was lent before a setting call is overwritten, so that
+// picked; and how it calls the module. Included by one file of a program. Values are copied, and what was lent before a setting call is overwritten, so that
 // a use of bytes whose life has ended shows.
 #ifndef WEIR_TESTS_FAKE_ENVOY_H
 #define WEIR_TESTS_FAKE_ENVOY_H
@@ -403,6 +403,47 @@ void ENVOY_CALL(http_filter_scheduler_commit)(struct envoy_scheduler *scheduler,
 void ENVOY_CALL(http_filter_scheduler_delete)(struct envoy_scheduler *scheduler)
 {
     (void)scheduler;
+}
+
+// ---- calling the module ---------------------------------------------------------------------------------------
+
+const char *ENVOY_HOOK(program_init)(void);
+const void *ENVOY_HOOK(http_filter_config_new)(struct envoy_filter_config *, struct envoy_bytes, struct envoy_bytes);
+void ENVOY_HOOK(http_filter_config_destroy)(const void *);
+const void *ENVOY_HOOK(http_filter_new)(const void *, struct envoy_filter *);
+void ENVOY_HOOK(http_filter_destroy)(const void *);
+enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *, const void *, bool);
+enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *, const void *, bool);
+enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *, const void *);
+enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *, const void *, bool);
+enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *, const void *, bool);
+enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_filter *, const void *, uint32_t,
+                                                                  struct envoy_bytes, bool);
+void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *, const void *);
+void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *, const void *, uint64_t);
+
+static const void *fake_settings(const char *text)
+{
+    return ENVOY_HOOK(http_filter_config_new)(NULL, bytes_of(SLICE("weir")), bytes_of(slice_from_cstr(text)));
+}
+
+// Puts bytes in the place of a body, with room for what is appended, so that earlier ones don't move.
+static void fake_frame(struct envoy_filter *fake, enum envoy_body body, struct slice bytes)
+{
+    buf_reset(&fake->bodies[body]);
+    if (!buf_reserve(&fake->bodies[body], bytes.len + 4096) || !buf_append(&fake->bodies[body], bytes))
+        abort();
+}
+
+// One try at a backend: the filter in the upstream position sees the placeholder.
+static void fake_try(struct envoy_filter *fake, const void *upstream_settings, const char *ref)
+{
+    fake->ref = ref;
+    const void *filter = ENVOY_HOOK(http_filter_new)(upstream_settings, fake);
+    fake_frame(fake, ENVOY_RECEIVED_REQUEST_BODY, SLICE("-"));
+    if (ENVOY_HOOK(http_filter_request_headers)(fake, filter, false) == ENVOY_HEADERS_CONTINUE)
+        ENVOY_HOOK(http_filter_request_body)(fake, filter, true);
+    ENVOY_HOOK(http_filter_destroy)(filter);
 }
 
 #endif

@@ -10,21 +10,6 @@
 #include "host/envoy/refusal.h"
 #include "host/envoy/table.h"
 
-const char *ENVOY_HOOK(program_init)(void);
-const void *ENVOY_HOOK(http_filter_config_new)(struct envoy_filter_config *, struct envoy_bytes, struct envoy_bytes);
-void ENVOY_HOOK(http_filter_config_destroy)(const void *);
-const void *ENVOY_HOOK(http_filter_new)(const void *, struct envoy_filter *);
-void ENVOY_HOOK(http_filter_destroy)(const void *);
-enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *, const void *, bool);
-enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *, const void *, bool);
-enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *, const void *);
-enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *, const void *, bool);
-enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *, const void *, bool);
-enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_filter *, const void *, uint32_t,
-                                                                  struct envoy_bytes, bool);
-void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *, const void *);
-void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *, const void *, uint64_t);
-
 #define DOCUMENT(kind, name, spec)                                                                                     \
     "{\\\"apiVersion\\\":\\\"" kind "\\\",\\\"metadata\\\":{\\\"name\\\":\\\"" name "\\\"},\\\"spec\\\":" spec         \
     "}\\n---\\n"
@@ -65,16 +50,11 @@ struct test {
     const void *filter;
 };
 
-static const void *settings_of(const char *text)
-{
-    return ENVOY_HOOK(http_filter_config_new)(NULL, bytes_of(SLICE("weir")), bytes_of(slice_from_cstr(text)));
-}
-
 static void begin_with(struct test *test, const char *settings)
 {
     fake_init(&test->fake);
-    test->settings = settings_of(settings);
-    test->upstream_settings = settings_of("{\"position\":\"upstream\"}");
+    test->settings = fake_settings(settings);
+    test->upstream_settings = fake_settings("{\"position\":\"upstream\"}");
     assert_non_null(test->settings);
     assert_non_null(test->upstream_settings);
     test->filter = ENVOY_HOOK(http_filter_new)(test->settings, &test->fake);
@@ -101,17 +81,9 @@ static void end(struct test *test)
     fake_fini(&test->fake);
 }
 
-// Room for what is appended, so that earlier bytes don't move (see fake_envoy.h).
-static void frame(struct test *test, enum envoy_body body, struct slice bytes)
-{
-    buf_reset(&test->fake.bodies[body]);
-    buf_reserve(&test->fake.bodies[body], 4096);
-    buf_append(&test->fake.bodies[body], bytes);
-}
-
 static enum envoy_body_status send_body(struct test *test, struct slice bytes, bool is_end)
 {
-    frame(test, ENVOY_RECEIVED_REQUEST_BODY, bytes);
+    fake_frame(&test->fake, ENVOY_RECEIVED_REQUEST_BODY, bytes);
     return ENVOY_HOOK(http_filter_request_body)(&test->fake, test->filter, is_end);
 }
 
@@ -125,15 +97,9 @@ static void route(struct test *test, struct slice body)
     send_body(test, SLICE(""), true);
 }
 
-// One try at a backend: the filter in the upstream position sees the placeholder.
 static void try(struct test *test, const char *ref)
 {
-    test->fake.ref = ref;
-    const void *filter = ENVOY_HOOK(http_filter_new)(test->upstream_settings, &test->fake);
-    frame(test, ENVOY_RECEIVED_REQUEST_BODY, SLICE("-"));
-    if (ENVOY_HOOK(http_filter_request_headers)(&test->fake, filter, false) == ENVOY_HEADERS_CONTINUE)
-        ENVOY_HOOK(http_filter_request_body)(&test->fake, filter, true);
-    ENVOY_HOOK(http_filter_destroy)(filter);
+    fake_try(&test->fake, test->upstream_settings, ref);
 }
 
 static void assert_slice(struct slice got, struct slice wanted)
@@ -152,7 +118,7 @@ static void answer(struct test *test, struct slice type, struct slice body, bool
     fake_add(&test->fake, 2, SLICE(":status"), SLICE("200"));
     fake_add(&test->fake, 2, SLICE("content-type"), type);
     ENVOY_HOOK(http_filter_response_headers)(&test->fake, test->filter, false);
-    frame(test, ENVOY_RECEIVED_RESPONSE_BODY, body);
+    fake_frame(&test->fake, ENVOY_RECEIVED_RESPONSE_BODY, body);
     ENVOY_HOOK(http_filter_response_body)(&test->fake, test->filter, is_end);
 }
 
@@ -408,7 +374,7 @@ static void a_local_reply_keeps_who_is_at_fault(void **state)
         fake_add(&test.fake, 2, SLICE("www-authenticate"), SLICE("guard"));
         ENVOY_HOOK(http_filter_response_headers)(&test.fake, test.filter, !cases[i].has_body);
         if (cases[i].has_body) {
-            frame(&test, ENVOY_RECEIVED_RESPONSE_BODY, SLICE("denied by the guard"));
+            fake_frame(&test.fake, ENVOY_RECEIVED_RESPONSE_BODY, SLICE("denied by the guard"));
             ENVOY_HOOK(http_filter_response_body)(&test.fake, test.filter, true);
         }
         enum envoy_body body = cases[i].has_body ? ENVOY_RECEIVED_RESPONSE_BODY : ENVOY_BUFFERED_RESPONSE_BODY;
@@ -505,7 +471,7 @@ static void an_endless_event_is_cut(void **state)
     buf_init(&long_event, SIZE_MAX / 2);
     for (int i = 0; i < 70000; i++)
         buf_append(&long_event, SLICE("0123456789abcdef"));
-    frame(&test, ENVOY_RECEIVED_RESPONSE_BODY, SLICE(""));
+    fake_frame(&test.fake, ENVOY_RECEIVED_RESPONSE_BODY, SLICE(""));
     buf_reserve(&test.fake.bodies[2], 4 << 20);
     buf_append(&test.fake.bodies[2], buf_slice(&long_event));
     ENVOY_HOOK(http_filter_response_body)(&test.fake, test.filter, false);
@@ -538,8 +504,8 @@ static void wrong_settings_are_refused(void **state)
         "{\"config\":\"{\"}",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_null(settings_of(wrong[i]));
-    ENVOY_HOOK(http_filter_config_destroy)(settings_of(""));
+        assert_null(fake_settings(wrong[i]));
+    ENVOY_HOOK(http_filter_config_destroy)(fake_settings(""));
 }
 
 static void without_resources_nothing_passes(void **state)
@@ -548,7 +514,7 @@ static void without_resources_nothing_passes(void **state)
     struct test test;
     begin(&test);
     ENVOY_HOOK(http_filter_destroy)(test.filter);
-    const void *empty = settings_of("{}");
+    const void *empty = fake_settings("{}");
     test.filter = ENVOY_HOOK(http_filter_new)(empty, &test.fake);
     assert_int_equal(ENVOY_HOOK(http_filter_request_headers)(&test.fake, test.filter, true), ENVOY_HEADERS_STOP);
     assert_int_equal(test.fake.sent_status, 503);
