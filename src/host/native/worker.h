@@ -11,7 +11,7 @@
 #include "host/native/dns.h"
 #include "host/native/h2_shared.h"
 #include "host/native/list.h"
-#include "host/native/logsink.h"
+#include "host/log/logsink.h"
 #include "host/native/loop.h"
 #include "host/native/net.h"
 #include "host/native/overload.h"

@@ -5,7 +5,7 @@
 // and writes that. An idle process is never woken. What can't be written stays in the out buffer, so that a line which was
 // begun is ended; the rings behind it fill up, and from then on lines are lost and counted, by the producers.
 #define _GNU_SOURCE
-#include "host/native/logsink.h"
+#include "host/log/logsink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +27,7 @@
 #define WAKE_BYTES ((size_t)64 * 1024) // a ring fuller than this is not left to gather
 #define STUCK_MS 100                   // rest before a destination that took nothing is tried again
 #define FLUSH_MS 2000
+#define LOOK_MS 1000 // between two looks whether a file was rotated away
 #define PATH_BYTES_MAX 4096
 #define SAFE_PIPE_BYTES 4096 // PIPE_BUF: what a writable pipe takes without blocking
 
@@ -47,7 +48,11 @@ struct output { // one destination; the writer's own but for `next` and `path`
     bool is_ours; // opened by us: reopened and closed
     bool is_non_blocking;
     bool is_regular;
-    bool is_broken; // nobody will ever read it (EPIPE): bytes are dropped and counted until it is opened anew
+    bool is_broken;  // nobody will ever read it (EPIPE): bytes are dropped and counted until it is opened anew
+    bool is_missing; // at the last look there was no such file
+    dev_t device;    // of a regular file, with `inode`
+    ino_t inode;
+    int64_t looked_ms;
     size_t out_len;
     char path[PATH_BYTES_MAX];
     char out[OUT_BYTES]; // whole lines, less what was written of the first
@@ -67,16 +72,28 @@ struct logsink {
     _Atomic uint64_t written_bytes;
 };
 
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 // ---- destinations ---------------------------------------------------------------------------------------------
 
 // A pipe or terminal that we were given is opened anew, so that O_NONBLOCK does not reach the others who hold it. Sockets
-// can't be; they stay as they are, and are written in small pieces.
+// can't be; they stay as they are, and are written in small pieces. A file stays too, but is appended to from now on,
+// by whoever shares it.
 static int open_given(int fd, bool *ret_is_non_blocking)
 {
     struct stat stat;
     char path[64];
     *ret_is_non_blocking = false;
-    if (fstat(fd, &stat) != 0 || !(S_ISFIFO(stat.st_mode) || S_ISCHR(stat.st_mode)))
+    if (fstat(fd, &stat) != 0)
+        return fd;
+    if (S_ISREG(stat.st_mode))
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_APPEND);
+    if (!(S_ISFIFO(stat.st_mode) || S_ISCHR(stat.st_mode)))
         return fd;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int opened = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -105,7 +122,11 @@ static bool open_output(struct output *output)
     output->is_ours = fd != STDOUT_FILENO && fd != STDERR_FILENO;
     output->is_non_blocking = is_non_blocking;
     output->is_regular = fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode);
-    output->is_broken = false;
+    output->is_broken = output->is_missing = false;
+    if (output->is_regular) {
+        output->device = stat.st_dev;
+        output->inode = stat.st_ino;
+    }
     return true;
 }
 
@@ -116,6 +137,29 @@ static void reopen_output(struct output *output)
     bool was_ours = output->is_ours;
     if (open_output(output) && was_ours)
         close(old);
+}
+
+// Who rotates renames the file and makes another at once: one that is missing is left that moment.
+static bool is_replaced(struct output *output)
+{
+    struct stat now;
+    bool was_missing = output->is_missing;
+    output->is_missing = stat(output->path, &now) != 0;
+    if (output->is_missing)
+        return was_missing && errno == ENOENT;
+    return now.st_dev != output->device || now.st_ino != output->inode;
+}
+
+static void look_for_rotation(struct logsink *sink)
+{
+    int64_t now_ms = clock_ms();
+    for (struct output *output = sink->outputs; output; output = output->next) {
+        if (!output->is_ours || !output->is_regular || now_ms - output->looked_ms < LOOK_MS)
+            continue;
+        output->looked_ms = now_ms;
+        if (is_replaced(output))
+            reopen_output(output);
+    }
 }
 
 static uint64_t count_lines(struct slice bytes)
@@ -249,13 +293,6 @@ static void wait_for_lines(struct logsink *sink)
         rest(sink, GATHER_MS);
 }
 
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void flush_all(struct logsink *sink)
 {
     int64_t until_ms = clock_ms() + FLUSH_MS;
@@ -277,6 +314,7 @@ static void *run_writer(void *context)
         if (atomic_exchange(&sink->must_reopen, false))
             for (struct output *output = sink->outputs; output; output = output->next)
                 reopen_output(output);
+        look_for_rotation(sink);
         is_done = empty_all(sink);
     }
     flush_all(sink);
@@ -437,19 +475,30 @@ static bool start_thread(struct logsink *sink)
     return sink->has_thread;
 }
 
-static struct logsink_channel *find_channel(struct logsink *sink, unsigned worker, struct slice path)
+struct logsink_channel *logsink_find(struct logsink *sink, unsigned worker, struct slice path)
 {
     for (struct logsink_channel *channel = sink->channels; channel; channel = channel->next)
-        if (channel->worker == worker && is_path(channel->output, path))
+        if (channel->worker == worker && logsink_is_to(channel, path))
             return channel;
-    struct output *output = find_output(sink, path);
-    return output && start_thread(sink) ? add_channel(sink, worker, output) : NULL;
+    return NULL;
+}
+
+bool logsink_is_to(const struct logsink_channel *channel, struct slice path)
+{
+    return is_path(channel->output, path);
+}
+
+static struct logsink_channel *find_or_add(struct logsink *sink, unsigned worker, struct slice path)
+{
+    struct logsink_channel *found = logsink_find(sink, worker, path);
+    struct output *output = found ? NULL : find_output(sink, path);
+    return output && start_thread(sink) ? add_channel(sink, worker, output) : found;
 }
 
 struct logsink_channel *logsink_open(struct logsink *sink, unsigned worker, struct slice path)
 {
     pthread_mutex_lock(&sink->lock);
-    struct logsink_channel *channel = find_channel(sink, worker, path);
+    struct logsink_channel *channel = find_or_add(sink, worker, path);
     pthread_mutex_unlock(&sink->lock);
     return channel;
 }

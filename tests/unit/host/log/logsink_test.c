@@ -1,6 +1,6 @@
 // The log sink: whole lines, nothing lost while there is room, nothing blocked when there is none, rotation.
 #define _GNU_SOURCE
-#include "host/native/logsink.h"
+#include "host/log/logsink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,6 +187,83 @@ static void rotation(void **state)
     free(new);
 }
 
+static void assert_file(const char *path, const char *wanted)
+{
+    char *text = read_file(path);
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+// Nobody says that the file was renamed, or taken away.
+static void rotation_unsaid(void **state)
+{
+    (void)state;
+    struct logsink *sink = logsink_new();
+    char path[128], moved[128];
+    struct logsink_channel *channel = logsink_open(sink, 0, path_of("log", path));
+    path_of("log.1", moved);
+    assert_true(logsink_write(channel, SLICE("old\n")));
+    wait_written(sink, 4);
+    assert_int_equal(rename(path, moved), 0);
+    close(open(path, O_WRONLY | O_CREAT, 0600));
+    usleep(1100000);
+    assert_true(logsink_write(channel, SLICE("new\n")));
+    wait_written(sink, 8);
+    assert_file(moved, "old\n");
+    assert_file(path, "new\n");
+    assert_int_equal(unlink(path), 0);
+    for (int i = 0; i < 500 && access(path, F_OK) != 0; i++) {
+        assert_true(logsink_write(channel, SLICE("more\n")));
+        usleep(10000);
+    }
+    logsink_free(sink);
+    char *text = read_file(path);
+    assert_int_equal(strncmp(text, "more\n", 5), 0);
+    free(text);
+}
+
+// A file that we were given is shared: each line stands behind what is there, whoever wrote that.
+static void given_file(void **state)
+{
+    (void)state;
+    char path[128];
+    path_of("out", path);
+    int before = dup(STDOUT_FILENO), given = open(path, O_WRONLY | O_CREAT, 0600);
+    dup2(given, STDOUT_FILENO);
+    struct logsink *sink = logsink_new();
+    struct logsink_channel *channel = logsink_open(sink, 0, SLICE("/dev/stdout"));
+    int other = open(path, O_WRONLY | O_APPEND);
+    bool is_written = channel != NULL;
+    for (uint64_t i = 1; i < 4 && is_written; i++) {
+        is_written = write(other, "theirs\n", 7) == 7 && logsink_write(channel, SLICE("ours\n"));
+        wait_written(sink, 5 * i);
+    }
+    logsink_free(sink);
+    dup2(before, STDOUT_FILENO);
+    close(before);
+    close(other);
+    close(given);
+    assert_true(is_written);
+    assert_file(path, "theirs\nours\ntheirs\nours\ntheirs\nours\n");
+}
+
+// Others find what one has opened.
+static void found_again(void **state)
+{
+    (void)state;
+    struct logsink *sink = logsink_new();
+    char path[128];
+    struct slice file = path_of("log", path);
+    assert_null(logsink_find(sink, 0, file));
+    struct logsink_channel *channel = logsink_open(sink, 0, file);
+    assert_ptr_equal(logsink_find(sink, 0, file), channel);
+    assert_null(logsink_find(sink, 1, file));
+    assert_null(logsink_find(sink, 0, SLICE("/dev/stdout")));
+    assert_true(logsink_is_to(channel, file));
+    assert_false(logsink_is_to(channel, SLICE("/dev/stdout")));
+    logsink_free(sink);
+}
+
 // A pipe that nobody reads: the producer goes on, what is lost is counted, what comes out is whole lines.
 static void stuck_pipe(void **state)
 {
@@ -274,7 +351,9 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(many_producers), TEST(few_pages), TEST(idle_line), TEST(rotation),
-                                       TEST(stuck_pipe),     TEST(full_disk), TEST(refusals)};
+    const struct CMUnitTest tests[] = {
+        TEST(many_producers), TEST(few_pages),   TEST(idle_line),  TEST(rotation),  TEST(rotation_unsaid),
+        TEST(given_file),     TEST(found_again), TEST(stuck_pipe), TEST(full_disk), TEST(refusals),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
