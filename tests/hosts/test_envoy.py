@@ -513,9 +513,52 @@ def test_an_answer_in_front_of_the_module_has_one_line(tmp_path, mock):
         assert connection.getresponse().status == 200
         assert post(port, {"model": "demo", "messages": []})[0] == 200
         assert envoy.wait(lambda: len(envoy.lines) == 2, 10), envoy.lines
-        assert [(json.loads(line)["code"], json.loads(line)["path"]) for line in envoy.lines] == [(200, "/well"), (200, "/v1/chat/completions")]
+        assert sorted((json.loads(line)["code"], json.loads(line)["path"]) for line in envoy.lines) == [(200, "/v1/chat/completions"), (200, "/well")]
     finally:
         assert envoy.stop() == 0
+
+
+def test_lines_go_to_files(tmp_path, mock):
+    """Those of the module and those of Envoy to the same one; a file that was rotated is noticed; the last line is not lost."""
+    port, file, log = vectors.free_port(), tmp_path / "weir.yaml", tmp_path / "access.log"
+    file.write_text(with_log(port, mock.port, {**JSON_LOG, "sinks": [{"type": "File", "file": {"path": str(log)}}]}))
+
+    def codes(path):
+        return [json.loads(line)["code"] for line in path.read_text().splitlines()]
+
+    def until(path, wanted):
+        end = time.monotonic() + 10
+        while (not path.exists() or sorted(codes(path)) != wanted) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert sorted(codes(path)) == wanted
+
+    envoy = Envoy(file, workers=2)
+    try:
+        for _ in range(4):  # connections go to either worker
+            assert post(port, {"model": "demo", "messages": []})[0] == 200
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(b"nonsense\r\n\r\n")
+            assert b" 400 " in raw.recv(4096)
+        until(log, [200, 200, 200, 200, 400])
+        log.rename(tmp_path / "access.log.1")
+        log.touch()
+        time.sleep(1.1)
+        assert post(port, {"messages": []})[0] == 400
+        until(log, [400])
+        assert post(port, {"model": "demo", "messages": []})[0] == 200
+    finally:
+        assert envoy.stop() == 0
+    assert codes(log) == [400, 200] and not envoy.lines
+
+
+def test_a_log_that_cannot_be_opened_is_refused(tmp_path, mock):
+    """By the module, too: Envoy itself opens only the log of what it answers alone."""
+    file = tmp_path / "weir.yaml"
+    file.write_text(with_log(vectors.free_port(), mock.port, {**JSON_LOG, "sinks": [{"type": "File", "file": {"path": str(tmp_path / "none" / "access.log")}}]}))
+    bootstrap = written_for(file)
+    bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"].pop("access_log")
+    with pytest.raises(RuntimeError, match="can't open the access log .*none/access.log: No such file or directory"):
+        Envoy(file, bootstrap=json.dumps(bootstrap))
 
 
 @pytest.mark.parametrize("log, options", [

@@ -131,9 +131,6 @@ void ENVOY_CALL(http_set_dynamic_metadata_string)(struct envoy_filter *filter, s
 // Envoy that loads the module: NULL where it is missing.
 void ENVOY_CALL(http_set_dynamic_metadata_struct)(struct envoy_filter *filter, struct envoy_bytes space,
                                                   struct envoy_bytes serialized) __attribute__((weak));
-// Lives as long as the stream and its access logs. False when others may not write there.
-bool ENVOY_CALL(http_set_filter_state_bytes)(struct envoy_filter *filter, struct envoy_bytes key,
-                                             struct envoy_bytes value);
 bool ENVOY_CALL(http_get_metadata_number)(struct envoy_filter *filter, enum envoy_metadata_source source,
                                           struct envoy_bytes space, struct envoy_bytes key, double *value);
 bool ENVOY_CALL(http_get_metadata_string)(struct envoy_filter *filter, enum envoy_metadata_source source,

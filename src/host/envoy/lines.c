@@ -1,6 +1,7 @@
 #include "host/envoy/lines.h"
 
 #include "exchange/snapshot.h"
+#include "host/envoy/access_log.h"
 #include "host/envoy/metadata.h"
 #include "observe/accesslog.h"
 
@@ -66,7 +67,7 @@ static void correct(const struct stream *stream, struct record *record, struct b
 
 // ---- lines ----------------------------------------------------------------------------------------------------
 
-// Most lines fit the hook's own memory, `usual`. One that is too long or has no memory is empty: it is printed nowhere.
+// Most lines fit the hook's own memory, `usual`. One that is too long or has no memory is empty: it is written nowhere.
 static struct slice line_of(const struct accesslog *log, const struct record *record, struct buf *usual,
                             struct buf *large)
 {
@@ -79,22 +80,18 @@ static struct slice line_of(const struct accesslog *log, const struct record *re
     return accesslog_write(log, record, large) ? buf_slice(large) : SLICE("");
 }
 
-static void put_lines(const struct stream *stream, struct arena *scratch, const struct record *record)
+static void write_lines(const struct stream *stream, struct arena *scratch, const struct record *record)
 {
     const struct snapshot *snapshot = exchange_snapshot(stream->exchange);
     size_t listener = exchange_listener(stream->exchange)->id;
     size_t count = snapshot_log_count(snapshot, listener);
+    uint32_t worker = ENVOY_CALL(http_filter_get_worker_index)(stream->filter);
     struct buf large, usual = {.ptr = arena_alloc(scratch, LINE_BYTES_USUAL)};
     usual.cap = usual.max = usual.ptr ? LINE_BYTES_USUAL : 0;
     buf_init(&large, LINE_BYTES_MAX);
-    for (size_t i = 0; i < count; i++) {
-        char text[32] = WEIR_LINES;
-        struct buf key = {.ptr = text, .len = sizeof WEIR_LINES - 1, .cap = sizeof text, .max = sizeof text};
-        buf_append_u64(&key, i);
-        ENVOY_CALL(http_set_filter_state_bytes)
-        (stream->filter, bytes_of(buf_slice(&key)),
-         bytes_of(line_of(snapshot_log(snapshot, listener, i), record, &usual, &large)));
-    }
+    for (size_t i = 0; i < count; i++)
+        access_log_write(worker, snapshot_log_path(snapshot, listener, i),
+                         line_of(snapshot_log(snapshot, listener, i), record, &usual, &large));
     buf_fini(&large);
 }
 
@@ -112,7 +109,7 @@ void lines_put(const struct stream *stream, struct arena *scratch, struct record
         correct(stream, record, &flags);
     if (!is_plain || record->status != 200)
         say(stream, true);
-    put_lines(stream, scratch, record);
+    write_lines(stream, scratch, record);
 }
 
 void lines_leave_to_envoy(const struct stream *stream)

@@ -7,10 +7,7 @@
 #define WEIR_METADATA_STREAM "stream"   // dynamic: the number of the stream
 #define WEIR_METADATA_REF "ref"         // of an endpoint: the key of its backendRef
 #define WEIR_METADATA_ADDRESS "address" // of an endpoint behind a forward proxy
-#define WEIR_METADATA_LINE "line"       // dynamic: 1, the module has made the lines of the access logs; 0, Envoy is to
-
-// Filter state: lines of the access logs, with their numbers.
-#define WEIR_LINES "weir.log"
+#define WEIR_METADATA_LINE "line"       // dynamic: 1, the module writes the lines of the access logs; 0, Envoy is to
 
 // The request field that Envoy's route table matches: the name of the rule's cluster. Never leaves Envoy.
 // One of the fields that Envoy finds without a search (INLINE_REQ_HEADERS) and none of our routes makes use of: looking for

@@ -1,6 +1,7 @@
 #include "host/envoy/settings.h"
 
 #include "host/envoy/abi.h"
+#include "host/envoy/access_log.h"
 #include "host/envoy/headers.h"
 #include "host/envoy/log.h"
 #include "json/json.h"
@@ -234,6 +235,11 @@ static bool compile(struct reading *r)
     return r->settings->snapshot && find_listener(r);
 }
 
+static bool open_logs(const struct settings *settings)
+{
+    return settings->log_by == LOG_BY_ENVOY || access_log_open(settings->snapshot, settings->listener_id);
+}
+
 static bool read_all(struct reading *r)
 {
     const struct json_names *names = json_names_new(&r->arena, member_names, MEMBERS);
@@ -247,7 +253,7 @@ static bool read_all(struct reading *r)
         known += r->members[i].count;
     if (known != scan.member_count)
         return refuse(SLICE("it has a member that is not known"));
-    return read_choices(r) && read_sources(r) && compile(r);
+    return read_choices(r) && read_sources(r) && compile(r) && open_logs(r->settings);
 }
 
 struct settings *settings_new(struct slice text)

@@ -13,8 +13,8 @@
 //              request and all metadata is set; "costs": nothing is lifted for others to see, and of the metadata only the
 //              configured costs are set
 //   log        who makes the lines of the access log: "envoy" (default), for which the request's fields and the metadata
-//              that its operators read are put in place when a request ends, or "weir": the lines of the listener's logs
-//              stand in the filter state as weir.log0, weir.log1..., for Envoy to print
+//              that its operators read are put in place when a request ends, or "weir": the module writes the lines of the
+//              listener's logs, to their files. To be said where resources stand with a route, too: files are opened with them
 //   build      "tries" (default): the filter in the upstream position builds the request of every attempt. "ahead": this one
 //              does, where all attempts are the same (config/rule.h): the clusters of those rules have no filter of ours,
 //              and their routes put in the backend's Host

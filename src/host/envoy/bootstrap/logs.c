@@ -1,6 +1,6 @@
-// Access logs. The module makes the lines of requests that reached it and Envoy prints them from its filter state; all
-// others, which Envoy answered before (malformed heads and the like), Envoy's own operators describe. Formats that the
-// module can't hand over go by Envoy's operators alone, with what only Weir knows read from dynamic metadata.
+// Access logs. The module writes the lines of requests that reached it; all others, which Envoy answered before (malformed
+// heads and the like), Envoy's own operators describe, into the same files. Formats that the module can't write go by
+// Envoy's operators alone, with what only Weir knows read from dynamic metadata.
 #include "host/envoy/bootstrap/bootstrap.h"
 
 #include <stdio.h>
@@ -219,23 +219,6 @@ static void emit_log(struct emit *emit, const struct config_log *log, bool is_ou
     emit_end(emit);
 }
 
-// Of a request without a line it prints nothing.
-static void emit_lines(struct emit *emit, const struct config_log *log, size_t number)
-{
-    char format[64];
-    snprintf(format, sizeof format, "%%FILTER_STATE(" WEIR_LINES "%zu:PLAIN)%%", number);
-    emit_object(emit, "");
-    emit_cstr(emit, "name", "envoy.access_loggers.file");
-    emit_file(emit, log);
-    emit_bool(emit, "omit_empty_values", true);
-    emit_object(emit, "text_format_source");
-    emit_cstr(emit, "inline_string", format);
-    emit_end(emit);
-    emit_end(emit);
-    emit_end(emit);
-    emit_end(emit);
-}
-
 static const struct config_log preset = {.format = LOG_JSON};
 
 static const struct config_log *logs_of(const struct config_listener *listener, size_t *ret_count)
@@ -299,10 +282,7 @@ void bootstrap_access_logs(const struct bootstrap *bootstrap, struct emit *emit,
     const struct config_log *logs = logs_of(&bootstrap->config->listeners[listener], &count);
     bool are_by_module = bootstrap_logs_by_module(bootstrap, listener);
     emit_list(emit, "access_log");
-    for (size_t i = 0; i < count; i++) {
-        if (are_by_module)
-            emit_lines(emit, &logs[i], i);
+    for (size_t i = 0; i < count; i++)
         emit_log(emit, &logs[i], are_by_module);
-    }
     emit_list_end(emit);
 }

@@ -306,14 +306,17 @@ static void emit_matcher(const struct bootstrap *bootstrap, struct emit *emit, c
 // ---- virtual hosts --------------------------------------------------------------------------------------------
 
 // The module's settings (settings.h): all resources, and which listener they are read for.
-static void emit_settings(const struct bootstrap *bootstrap, struct emit *emit, const char *listener_name)
+static void emit_settings(const struct bootstrap *bootstrap, struct emit *emit, const struct config_listener *listener,
+                          const char *name)
 {
+    bool is_logged = bootstrap_logs_by_module(bootstrap, (size_t)(listener - bootstrap->config->listeners));
     struct buf text;
     struct emit inner = {.buf = &text};
     buf_init(&text, SIZE_MAX / 4);
     emit_object(&inner, "");
-    emit_cstr(&inner, "listener", listener_name);
+    emit_cstr(&inner, "listener", name);
     emit_cstr(&inner, "build", bootstrap->publishes_all ? "tries" : "ahead");
+    emit_cstr(&inner, "log", is_logged ? "weir" : "envoy");
     emit_list(&inner, "documents");
     for (size_t i = 0; i < bootstrap->document_count; i++) {
         emit_object(&inner, "");
@@ -347,7 +350,7 @@ static void emit_host(const struct bootstrap *bootstrap, struct emit *emit, cons
     emit_any(emit, "weir", "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute");
     bootstrap_module(bootstrap, emit);
     emit_any(emit, "filter_config", "google.protobuf.StringValue");
-    emit_settings(bootstrap, emit, name);
+    emit_settings(bootstrap, emit, listener, name);
     emit_end(emit);
     emit_end(emit);
     emit_end(emit);
