@@ -156,7 +156,7 @@ static void answer_early(struct stream *stream, struct arena *scratch, bool is_e
 static void replace_early(struct stream *stream, bool is_end)
 {
     struct refusal refusal;
-    body_drain(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
+    body_drain_all(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
     if (!is_end)
         return;
     refusal_make(&refusal, stream->early_error, 0, 0); // for its body
@@ -220,7 +220,7 @@ enum envoy_headers_status stream_response_headers(struct stream *stream, bool is
 static void replace_body(struct stream *stream, bool is_end)
 {
     const struct exchange_reply *reply = exchange_reply(stream->exchange);
-    body_drain(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
+    body_drain_all(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
     if (is_end && reply->body.len) {
         ENVOY_CALL(http_append_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, bytes_of(reply->body));
         stream->sent_bytes += reply->body.len;
@@ -233,7 +233,6 @@ struct passage {
     struct stream *stream;
     const struct envoy_bytes *chunks;
     size_t rewritten; // chunks before this one stand in the new body already, SIZE_MAX: all pass untouched
-    size_t old_bytes;
 };
 
 static bool is_whole(const struct attempt_verdict *verdict, struct slice chunk)
@@ -273,28 +272,26 @@ static void cut(struct stream *stream)
 
 static bool pass_frame(struct stream *stream, struct arena *scratch, bool is_end)
 {
-    size_t count = ENVOY_CALL(http_get_body_chunks_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
-    struct envoy_bytes *chunks = arena_alloc(scratch, (count + 1) * sizeof *chunks);
-    struct attempt *attempt = exchange_attempt(stream->exchange);
-    struct passage passage = {.stream = stream, .chunks = chunks, .rewritten = SIZE_MAX};
-    if (!chunks)
+    struct body_frame frame;
+    if (!body_read(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, scratch, &frame))
         return false;
-    if (count && !ENVOY_CALL(http_get_body_chunks)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, chunks))
-        count = 0;
-    if (!count)
-        chunks[count++] = (struct envoy_bytes){"", 0}; // an end without bytes may still bring some forth
+    struct attempt *attempt = exchange_attempt(stream->exchange);
+    struct passage passage = {.stream = stream, .chunks = frame.chunks, .rewritten = SIZE_MAX};
+    if (!frame.count)
+        frame.chunks[frame.count++] = (struct envoy_bytes){"", 0}; // an end without bytes may still bring some forth
     bool is_good = true;
     int64_t now = now_us();
-    for (size_t i = 0; i < count; i++)
-        passage.old_bytes += chunks[i].len; // what stands behind a cut goes, too
-    for (size_t i = 0; i < count && is_good; i++) {
+    for (size_t i = 0; i < frame.count && is_good; i++) {
         struct attempt_verdict verdict =
-            attempt_response_body(attempt, slice_of(chunks[i]), is_end && i + 1 == count, now);
+            attempt_response_body(attempt, slice_of(frame.chunks[i]), is_end && i + 1 == frame.count, now);
         pass(&passage, i, &verdict);
         is_good = verdict.kind == ATTEMPT_PASS || verdict.kind == ATTEMPT_DONE;
     }
-    if (passage.rewritten != SIZE_MAX && passage.old_bytes)
-        ENVOY_CALL(http_drain_body)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, passage.old_bytes);
+    if (passage.rewritten == SIZE_MAX) {
+        stream->sent_bytes += frame.bytes;
+        return is_good;
+    }
+    body_drain(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, frame.bytes); // what stands behind a cut goes, too
     stream->sent_bytes += ENVOY_CALL(http_get_body_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
     return is_good;
 }
@@ -302,11 +299,10 @@ static bool pass_frame(struct stream *stream, struct arena *scratch, bool is_end
 // The same in the upstream's last frame: passed on, it would end the client's message as a complete one. Its bytes go ahead.
 static void cut_at_end(struct stream *stream, struct arena *scratch)
 {
-    size_t count = ENVOY_CALL(http_get_body_chunks_size)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY);
-    struct envoy_bytes *chunks = arena_alloc(scratch, (count + 1) * sizeof *chunks);
-    if (chunks && count && ENVOY_CALL(http_get_body_chunks)(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, chunks))
-        for (size_t i = 0; i < count; i++)
-            speak(stream, slice_of(chunks[i]));
+    struct body_frame frame;
+    body_read(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, scratch, &frame);
+    for (size_t i = 0; i < frame.count; i++)
+        speak(stream, slice_of(frame.chunks[i]));
     cut(stream);
 }
 

@@ -13,6 +13,11 @@ static struct slice value_of(const struct envoy_header *header)
     return header->value_len ? slice_make(header->value, header->value_len) : SLICE("");
 }
 
+static bool is_pseudo(struct slice name)
+{
+    return name.len && name.ptr[0] == ':';
+}
+
 static struct envoy_header *take(struct envoy_filter *filter, enum envoy_header_map map, struct arena *arena,
                                  size_t *ret_count)
 {
@@ -70,7 +75,7 @@ bool headers_read(struct envoy_filter *filter, enum envoy_header_map which, stru
         struct slice name = name_of(&headers[i]);
         struct slice value = value_of(&headers[i]);
         uint64_t length;
-        if (name.len && name.ptr[0] == ':') {
+        if (is_pseudo(name)) {
             read_pseudo(name, value, map);
             continue;
         }
@@ -121,6 +126,9 @@ struct comparison {
     const struct envoy_header *headers;
     size_t count;
     const struct fields *wanted;
+    bool keeps_framing; // which of the map's fields may stay though nobody wants them
+    bool keeps_length;
+    bool keeps_routing;
     struct slice *names;   // of the wanted fields; in lower case where they do not stand in the map already
     uint8_t *changes;      // of the wanted fields: enum change
     uint8_t *is_settled;   // of the map's: in place, or not to be touched
@@ -157,27 +165,32 @@ static bool is_of_routing(struct slice name)
     return is_set_by_envoy(name) || slice_eq(name, SLICE(WEIR_RULE_FIELD));
 }
 
+// Whether a field that nobody wants may stay.
+static bool is_kept(const struct comparison *c, struct slice name)
+{
+    if (c->keeps_routing && is_of_routing(name)) // our routes take them off
+        return true;
+    return c->keeps_framing ? is_framing(name) : c->keeps_length && slice_eq(name, SLICE("content-length"));
+}
+
 // Pairs each field of the map with the first wanted one of its name that is still open, if the values are equal.
-static void settle_equals(struct comparison *c, bool keeps_framing, bool keeps_length, bool keeps_routing)
+static void settle_equals(struct comparison *c)
 {
     size_t open = 0; // all wanted fields before it are settled
     for (size_t i = 0; i < c->count; i++) {
         struct slice name = name_of(&c->headers[i]);
-        bool is_kept = keeps_framing ? is_framing(name) : keeps_length && slice_eq(name, SLICE("content-length"));
-        is_kept |= keeps_routing && is_of_routing(name); // our routes take them off
-        if (is_kept || (name.len && name.ptr[0] == ':')) {
-            settle(c, i);
-            continue;
-        }
         while (open < c->wanted->count && c->changes[open] == CHANGE_NONE)
             open++;
-        size_t at = open;
+        size_t at = is_pseudo(name) ? c->wanted->count : open;
         while (at < c->wanted->count && (c->changes[at] == CHANGE_NONE || !slice_eq(c->names[at], name)))
             at++;
-        if (at == c->wanted->count || !slice_eq(c->wanted->items[at].value, value_of(&c->headers[i])))
-            continue;
-        c->changes[at] = CHANGE_NONE;
-        settle(c, i);
+        if (at == c->wanted->count) {
+            if (is_pseudo(name) || is_kept(c, name))
+                settle(c, i);
+        } else if (slice_eq(c->wanted->items[at].value, value_of(&c->headers[i]))) {
+            c->changes[at] = CHANGE_NONE;
+            settle(c, i);
+        }
     }
 }
 
@@ -247,20 +260,20 @@ static void apply(struct envoy_filter *filter, enum envoy_header_map map, const 
 }
 
 // Everything is compared before anything is set: setting ends the life of what Envoy lent.
-static bool compare(struct comparison *c, struct arena *arena, bool keeps_framing, bool keeps_length,
-                    bool keeps_routing)
+static bool compare(struct comparison *c, struct arena *arena)
 {
     if (!c->headers || !comparison_init(c, arena))
         return false;
-    settle_equals(c, keeps_framing, keeps_length, keeps_routing);
+    settle_equals(c);
     return settle_rest(c, arena);
 }
 
 bool headers_read_become(struct envoy_filter *filter, enum envoy_header_map which, struct arena *arena,
                          const struct header_map *map, const struct fields *wanted, bool keeps_framing)
 {
-    struct comparison c = {.headers = map->items, .count = map->count, .wanted = wanted};
-    if (!compare(&c, arena, keeps_framing, false, false))
+    struct comparison c = {
+        .headers = map->items, .count = map->count, .wanted = wanted, .keeps_framing = keeps_framing};
+    if (!compare(&c, arena))
         return false;
     apply(filter, which, &c);
     return true;
@@ -284,16 +297,20 @@ static bool has_value(const struct comparison *c, struct slice name, struct slic
 
 bool headers_become_request(struct envoy_filter *filter, struct arena *arena, const struct request_form *wanted)
 {
-    struct comparison c = {.wanted = wanted->fields};
+    struct comparison c = {
+        .wanted = wanted->fields,
+        .keeps_framing = wanted->keeps_framing,
+        .keeps_length = wanted->content_length.ptr != NULL,
+        .keeps_routing = wanted->keeps_routing,
+    };
     const struct field single[] = {
         {SLICE(":path"), wanted->path},
         {SLICE(":authority"), wanted->authority},
         {SLICE("content-length"), wanted->content_length},
     };
     bool is_set[sizeof single / sizeof single[0]];
-    bool keeps_length = wanted->content_length.ptr != NULL;
     c.headers = take(filter, ENVOY_REQUEST_HEADERS, arena, &c.count);
-    if (!compare(&c, arena, wanted->keeps_framing, keeps_length, wanted->keeps_routing))
+    if (!compare(&c, arena))
         return false;
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         is_set[i] = !single[i].value.ptr || has_value(&c, single[i].name, single[i].value);

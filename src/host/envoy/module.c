@@ -15,10 +15,8 @@
 
 #define HOOK __attribute__((visibility("default")))
 
-struct filter {
-    struct stream *stream; // in the listener position
-    struct try *try;       // in the upstream position
-};
+// Of a filter's address: it is a try's, in the upstream position. Without it a stream's, in the listener position.
+#define TRY_BIT 1U
 
 // ---- the process and its configurations -----------------------------------------------------------------------
 
@@ -72,37 +70,34 @@ void ENVOY_HOOK(http_filter_per_route_config_destroy)(const void *settings)
 
 // ---- streams --------------------------------------------------------------------------------------------------
 
-static struct filter *filter_from(const void *filter)
+// NULL in the other position.
+static struct stream *stream_from(const void *filter)
 {
-    return (struct filter *)(uintptr_t)filter;
+    uintptr_t address = (uintptr_t)filter;
+    return address & TRY_BIT ? NULL : (struct stream *)address;
+}
+
+static struct try *try_from(const void *filter)
+{
+    uintptr_t address = (uintptr_t)filter;
+    return address & TRY_BIT ? (struct try *)(address - TRY_BIT) : NULL;
 }
 
 HOOK void ENVOY_HOOK(http_filter_destroy)(const void *filter);
 void ENVOY_HOOK(http_filter_destroy)(const void *filter)
 {
-    struct filter *own = filter_from(filter);
-    if (!own)
-        return;
-    stream_free(own->stream);
-    try_free(own->try);
-    free(own);
+    stream_free(stream_from(filter));
+    try_free(try_from(filter));
 }
 
 HOOK const void *ENVOY_HOOK(http_filter_new)(const void *settings, struct envoy_filter *envoy_filter);
 const void *ENVOY_HOOK(http_filter_new)(const void *settings, struct envoy_filter *envoy_filter)
 {
     const struct settings *own = settings;
-    struct filter *filter = calloc(1, sizeof *filter);
-    if (!filter)
-        return NULL;
-    if (own->position == POSITION_UPSTREAM)
-        filter->try = try_new(envoy_filter);
-    else
-        filter->stream = stream_new(own, envoy_filter);
-    if (filter->try || filter->stream)
-        return filter;
-    free(filter);
-    return NULL;
+    if (own->position == POSITION_LISTENER)
+        return stream_new(own, envoy_filter);
+    struct try *try = try_new(envoy_filter);
+    return try ? (const void *)((uintptr_t)try | TRY_BIT) : NULL;
 }
 
 HOOK enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *envoy, const void *filter,
@@ -111,8 +106,8 @@ enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_f
                                                                   bool is_end)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    return own->stream ? stream_request_headers(own->stream, is_end) : try_request_headers(own->try, is_end);
+    struct stream *stream = stream_from(filter);
+    return stream ? stream_request_headers(stream, is_end) : try_request_headers(try_from(filter), is_end);
 }
 
 HOOK enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *envoy, const void *filter,
@@ -120,8 +115,8 @@ HOOK enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_fi
 enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *envoy, const void *filter, bool is_end)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    return own->stream ? stream_request_body(own->stream, is_end) : try_request_body(own->try);
+    struct stream *stream = stream_from(filter);
+    return stream ? stream_request_body(stream, is_end) : try_request_body(try_from(filter));
 }
 
 HOOK enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *envoy,
@@ -129,8 +124,8 @@ HOOK enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct 
 enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *envoy, const void *filter)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    return own->stream ? stream_request_trailers(own->stream) : ENVOY_TRAILERS_CONTINUE;
+    struct stream *stream = stream_from(filter);
+    return stream ? stream_request_trailers(stream) : ENVOY_TRAILERS_CONTINUE;
 }
 
 HOOK enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *envoy, const void *filter,
@@ -139,10 +134,10 @@ enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_
                                                                    bool is_end)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    if (own->stream)
-        return stream_response_headers(own->stream, is_end);
-    try_response_headers(own->try);
+    struct stream *stream = stream_from(filter);
+    if (stream)
+        return stream_response_headers(stream, is_end);
+    try_response_headers(try_from(filter));
     return ENVOY_HEADERS_CONTINUE;
 }
 
@@ -152,8 +147,8 @@ enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter
                                                              bool is_end)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    return own->stream ? stream_response_body(own->stream, is_end) : ENVOY_BODY_CONTINUE;
+    struct stream *stream = stream_from(filter);
+    return stream ? stream_response_body(stream, is_end) : ENVOY_BODY_CONTINUE;
 }
 
 HOOK enum envoy_trailers_status ENVOY_HOOK(http_filter_response_trailers)(struct envoy_filter *envoy,
@@ -161,8 +156,8 @@ HOOK enum envoy_trailers_status ENVOY_HOOK(http_filter_response_trailers)(struct
 enum envoy_trailers_status ENVOY_HOOK(http_filter_response_trailers)(struct envoy_filter *envoy, const void *filter)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    return own->stream ? stream_response_trailers(own->stream) : ENVOY_TRAILERS_CONTINUE;
+    struct stream *stream = stream_from(filter);
+    return stream ? stream_response_trailers(stream) : ENVOY_TRAILERS_CONTINUE;
 }
 
 HOOK enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_filter *envoy, const void *filter,
@@ -174,9 +169,9 @@ enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_f
 {
     (void)envoy;
     (void)is_reset_imminent;
-    struct filter *own = filter_from(filter);
-    if (own->stream)
-        stream_local_reply(own->stream, status, slice_of(details));
+    struct stream *stream = stream_from(filter);
+    if (stream)
+        stream_local_reply(stream, status, slice_of(details));
     return ENVOY_LOCAL_REPLY_CONTINUE;
 }
 
@@ -184,9 +179,9 @@ HOOK void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *envoy, co
 void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *envoy, const void *filter)
 {
     (void)envoy;
-    struct filter *own = filter_from(filter);
-    if (own->stream)
-        stream_complete(own->stream);
+    struct stream *stream = stream_from(filter);
+    if (stream)
+        stream_complete(stream);
 }
 
 HOOK void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *envoy, const void *filter, uint64_t event);
@@ -194,9 +189,9 @@ void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *envoy, const void *f
 {
     (void)envoy;
     (void)event;
-    struct filter *own = filter_from(filter);
-    if (own->stream)
-        stream_scheduled(own->stream);
+    struct stream *stream = stream_from(filter);
+    if (stream)
+        stream_scheduled(stream);
 }
 
 // ---- required, not used ---------------------------------------------------------------------------------------

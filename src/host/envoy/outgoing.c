@@ -23,11 +23,26 @@ bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *out
     return headers_become_request(filter, scratch, &wanted);
 }
 
-void body_drain(struct envoy_filter *filter, enum envoy_body body)
+// Most bodies end with a frame that has nothing: to ask for its size costs least.
+bool body_read(struct envoy_filter *filter, enum envoy_body body, struct arena *arena, struct body_frame *ret_frame)
 {
-    size_t size = ENVOY_CALL(http_get_body_size)(filter, body);
-    if (size)
-        ENVOY_CALL(http_drain_body)(filter, body, size);
+    size_t bytes = ENVOY_CALL(http_get_body_size)(filter, body);
+    size_t count = bytes ? ENVOY_CALL(http_get_body_chunks_size)(filter, body) : 0;
+    struct envoy_bytes *chunks = arena_alloc(arena, (count + 1) * sizeof *chunks);
+    bool is_there = chunks && count && ENVOY_CALL(http_get_body_chunks)(filter, body, chunks);
+    *ret_frame = (struct body_frame){chunks, is_there ? count : 0, is_there ? bytes : 0};
+    return chunks;
+}
+
+void body_drain(struct envoy_filter *filter, enum envoy_body body, size_t bytes)
+{
+    if (bytes)
+        ENVOY_CALL(http_drain_body)(filter, body, bytes);
+}
+
+void body_drain_all(struct envoy_filter *filter, enum envoy_body body)
+{
+    body_drain(filter, body, ENVOY_CALL(http_get_body_size)(filter, body));
 }
 
 // A small body in one piece costs less than the calls for three.
@@ -41,9 +56,8 @@ static bool append_joined(struct envoy_filter *filter, enum envoy_body body, con
     return !joined.len || ENVOY_CALL(http_append_body)(filter, body, bytes_of(buf_slice(&joined)));
 }
 
-void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
+void outgoing_append_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request)
 {
-    body_drain(filter, body);
     if (request->body_bytes >= 0 && request->body_bytes <= JOINED_BYTES_MAX && append_joined(filter, body, request))
         return;
     for (size_t i = 0; i < request->body_count; i++)

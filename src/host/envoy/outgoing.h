@@ -16,8 +16,19 @@ struct outgoing {
 
 // False without memory.
 bool outgoing_write_head(struct envoy_filter *filter, const struct outgoing *outgoing, struct arena *scratch);
-void body_drain(struct envoy_filter *filter, enum envoy_body body);
-// Puts the request's body in the place of what `body` holds. Envoy copies it.
-void outgoing_write_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request);
+// Behind what `body` holds. Envoy copies it.
+void outgoing_append_body(struct envoy_filter *filter, enum envoy_body body, const struct attempt_request *request);
+
+// What a body holds: its pieces are lent by Envoy, their list has room for one more.
+struct body_frame {
+    struct envoy_bytes *chunks;
+    size_t count;
+    size_t bytes;
+};
+// False without memory.
+bool body_read(struct envoy_filter *filter, enum envoy_body body, struct arena *arena, struct body_frame *ret_frame);
+// The first so many bytes, or all.
+void body_drain(struct envoy_filter *filter, enum envoy_body body, size_t bytes);
+void body_drain_all(struct envoy_filter *filter, enum envoy_body body);
 
 #endif

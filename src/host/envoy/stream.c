@@ -92,7 +92,7 @@ static struct exchange_client client_of(const struct stream *stream, const struc
     return (struct exchange_client){
         .remote_address = attribute_text(stream->filter, ENVOY_ATTRIBUTE_SOURCE_ADDRESS),
         .local_address = attribute_text(stream->filter, ENVOY_ATTRIBUTE_DESTINATION_ADDRESS),
-        .server_name = attribute_text(stream->filter, ENVOY_ATTRIBUTE_SERVER_NAME),
+        .server_name = is_tls ? attribute_text(stream->filter, ENVOY_ATTRIBUTE_SERVER_NAME) : SLICE(""),
         .is_tls = is_tls,
         .is_verified = is_verified,
         .is_origin_told = settings->forward == FORWARD_HEADERS,
@@ -365,18 +365,12 @@ enum envoy_headers_status stream_request_headers(struct stream *stream, bool is_
 }
 
 // Hands the pieces of this frame to the exchange.
-static enum exchange_want take_body(struct stream *stream, struct arena *scratch, bool is_end)
+static enum exchange_want take_body(struct stream *stream, const struct body_frame *frame, bool is_end)
 {
-    size_t count = ENVOY_CALL(http_get_body_chunks_size)(stream->filter, ENVOY_RECEIVED_REQUEST_BODY);
-    struct envoy_bytes *chunks = arena_alloc(scratch, (count + 1) * sizeof *chunks);
     enum exchange_want want = EXCHANGE_WANT_BODY;
-    if (!chunks)
-        return exchange_fail(stream->exchange, ERROR_OVERLOADED);
-    if (count && !ENVOY_CALL(http_get_body_chunks)(stream->filter, ENVOY_RECEIVED_REQUEST_BODY, chunks))
-        count = 0;
-    for (size_t i = 0; i < count && want == EXCHANGE_WANT_BODY; i++) {
-        stream->received_bytes += chunks[i].len;
-        want = exchange_body(stream->exchange, slice_of(chunks[i]), is_end && i + 1 == count);
+    for (size_t i = 0; i < frame->count && want == EXCHANGE_WANT_BODY; i++) {
+        stream->received_bytes += frame->chunks[i].len;
+        want = exchange_body(stream->exchange, slice_of(frame->chunks[i]), is_end && i + 1 == frame->count);
     }
     if (want == EXCHANGE_WANT_BODY && is_end) // an empty last frame
         want = exchange_body(stream->exchange, slice_make("", 0), true);
@@ -387,11 +381,10 @@ static enum exchange_want take_body(struct stream *stream, struct arena *scratch
 // put the real one in the place of. Envoy's own copy for retries would double the memory of every request.
 static void leave_placeholder(struct stream *stream, enum envoy_body body)
 {
-    body_drain(stream->filter, body);
     ENVOY_CALL(http_append_body)(stream->filter, body, bytes_of(SLICE("-")));
 }
 
-// What stands in the place of the body that the exchange has: the backend's, where it is known already.
+// What stands in the place of the body that the exchange has, which was drained: the backend's, where it is known already.
 static void put_body(struct stream *stream, enum envoy_body body)
 {
     if (stream->forward == FORWARD_HEADERS)
@@ -401,23 +394,15 @@ static void put_body(struct stream *stream, enum envoy_body body)
         return;
     }
     struct attempt *attempt = exchange_attempt(stream->exchange);
-    outgoing_write_body(stream->filter, body, attempt_request(attempt));
+    outgoing_append_body(stream->filter, body, attempt_request(attempt));
     attempt_request_sent(attempt);
-}
-
-static enum envoy_body_status hold(struct stream *stream)
-{
-    if (stream->forward == FORWARD_HEADERS)
-        return ENVOY_BODY_STOP_AND_BUFFER; // Envoy forwards the body itself
-    body_drain(stream->filter, ENVOY_RECEIVED_REQUEST_BODY);
-    return ENVOY_BODY_STOP_NO_BUFFER;
 }
 
 static enum envoy_body_status follow_body(struct stream *stream, struct arena *scratch, enum exchange_want want)
 {
     switch (want) {
     case EXCHANGE_WANT_BODY:
-        return hold(stream);
+        return stream->forward == FORWARD_HEADERS ? ENVOY_BODY_STOP_AND_BUFFER : ENVOY_BODY_STOP_NO_BUFFER;
     case EXCHANGE_WANT_BACKEND:
         stream->is_held = false;
         if (!go_on(stream, scratch, false))
@@ -442,7 +427,13 @@ enum envoy_body_status stream_request_body(struct stream *stream, bool is_end)
         return ENVOY_BODY_CONTINUE;
     }
     struct arena *scratch = scratch_init(&memory);
-    enum envoy_body_status status = follow_body(stream, scratch, take_body(stream, scratch, is_end));
+    struct body_frame frame;
+    enum exchange_want want = body_read(stream->filter, ENVOY_RECEIVED_REQUEST_BODY, scratch, &frame)
+                                  ? take_body(stream, &frame, is_end)
+                                  : exchange_fail(stream->exchange, ERROR_OVERLOADED);
+    if (stream->forward == FORWARD_WEIR) // the exchange has it; else Envoy forwards it itself
+        body_drain(stream->filter, ENVOY_RECEIVED_REQUEST_BODY, frame.bytes);
+    enum envoy_body_status status = follow_body(stream, scratch, want);
     scratch_fini(&memory);
     return status;
 }

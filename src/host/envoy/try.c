@@ -133,9 +133,9 @@ enum envoy_body_status try_request_body(struct try *try)
         return ENVOY_BODY_CONTINUE;
     if (try->is_over || !attempt)
         return ENVOY_BODY_STOP_NO_BUFFER;
-    static const struct attempt_request nothing;
-    outgoing_write_body(try->filter, ENVOY_RECEIVED_REQUEST_BODY,
-                        try->is_body_placed ? &nothing : attempt_request(attempt));
+    body_drain_all(try->filter, ENVOY_RECEIVED_REQUEST_BODY);
+    if (!try->is_body_placed)
+        outgoing_append_body(try->filter, ENVOY_RECEIVED_REQUEST_BODY, attempt_request(attempt));
     try->is_body_placed = true;
     return ENVOY_BODY_CONTINUE;
 }
