@@ -93,14 +93,14 @@ def table(unit, results, ratios):
     return lines + [""]
 
 
-def side_by_side(mock, script, options, title):
+def side_by_side(mock, names, warm_up, measure, starts, title):
     """Cells of each system, and the ratios of those that ran beside plain Envoy's."""
     results, ratios = {"plain": []}, {}
-    for name in [name for _ in range(options.starts) for name in ("log", "weir", "lua")]:
+    for name in names * starts:
         systems = [System("plain", mock), System(name, mock)]
         with concurrent.futures.ThreadPoolExecutor(len(systems)) as pool:
-            for seconds in (1, options.seconds):  # the first one warms up
-                plain, cell = pool.map(lambda system: run.wrk(system, options.connections, script, seconds), systems)
+            list(pool.map(warm_up, systems))
+            plain, cell = pool.map(measure, systems)
         for system in systems:
             system.stop()
             system.empty_log()
@@ -132,8 +132,7 @@ def peak_of_body(mock, megabytes):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5, help="of a cell of requests")
-    parser.add_argument("--starts", type=int, default=7, help="of the systems for such a cell")
-    parser.add_argument("--rounds", type=int, default=5, help="of the streams")
+    parser.add_argument("--starts", type=int, default=7, help="of the systems")
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
@@ -143,20 +142,19 @@ def main():
     run.wait_for(port, mock)
     text = ["# Weir inside Envoy, measured", "",
             f"Envoy {subprocess.run([host.binary(), '--version'], capture_output=True, text=True).stdout.split('version: ')[1].split('/')[1]}, one worker on one core, load and provider on "
-            f"another; CPU as the kernel accounts it to Envoy. Requests: a system beside plain Envoy on the one core, {options.connections} connections "
-            f"each, {options.starts} starts of {options.seconds} s; a ratio is of one start. Streams: {options.rounds} rounds, in turns. Written by bench/envoy.py.", ""]
+            f"another; CPU as the kernel accounts it to Envoy. A system runs beside plain Envoy on the one core, each under its own load: {options.connections} "
+            f"connections for {options.seconds} s, or 200 streams of 100 events, 50 a second. {options.starts} starts; a ratio is of one start. Written by "
+            "bench/envoy.py.", ""]
     for size, title in ((1024, "1 KB"), (32 * 1024, "32 KB")):
         body = OUT / f"envoy-{size}.json"
         body.write_text(run.body(size))
         script = OUT / f"envoy-{size}.lua"
         script.write_text(run.WRK % body)
-        text += [f"## Chat, {title}", ""] + table("a request", *side_by_side(port, script, options, title))
-    systems = [System(name, port) for name in ("plain", "log", "weir")]
-    results = run.rounds_of(systems, options.rounds, lambda system: run.sse(system, 200, 100, 50), "events")
-    ratios = {name: [cell["cpu"] / plain["cpu"] for cell, plain in zip(cells, results["plain"])] for name, cells in results.items()}
-    text += ["## Streams, 200 at a time, 100 events each", ""] + table("an event", results, ratios)
-    for system in systems:
-        system.stop()
+        results = side_by_side(port, ["log", "weir", "lua"], lambda system: run.wrk(system, options.connections, script, 1),
+                               lambda system: run.wrk(system, options.connections, script, options.seconds), options.starts, title)
+        text += [f"## Chat, {title}", ""] + table("a request", *results)
+    results = side_by_side(port, ["log", "weir"], lambda system: run.sse(system, 200, 20, 50), lambda system: run.sse(system, 200, 100, 50), options.starts, "events")
+    text += ["## Streams", ""] + table("an event", *results)
     text += ["## Memory for one body", "", "| body | before KiB | peak KiB | more than before, × body |", "| --- | --- | --- | --- |"]
     for megabytes, title in ((1 / 32, "32 KB"), (10, "10 MB")):
         peaks = [peak_of_body(port, megabytes) for _ in range(3)]
