@@ -300,8 +300,8 @@ static bool pass_frame(struct stream *stream, struct arena *scratch, bool is_end
 static void cut_at_end(struct stream *stream, struct arena *scratch)
 {
     struct body_frame frame;
-    body_read(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, scratch, &frame);
-    for (size_t i = 0; i < frame.count; i++)
+    bool is_read = body_read(stream->filter, ENVOY_RECEIVED_RESPONSE_BODY, scratch, &frame);
+    for (size_t i = 0; is_read && i < frame.count; i++)
         speak(stream, slice_of(frame.chunks[i]));
     cut(stream);
 }

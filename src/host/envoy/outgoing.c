@@ -29,9 +29,8 @@ bool body_read(struct envoy_filter *filter, enum envoy_body body, struct arena *
     size_t bytes = ENVOY_CALL(http_get_body_size)(filter, body);
     size_t count = bytes ? ENVOY_CALL(http_get_body_chunks_size)(filter, body) : 0;
     struct envoy_bytes *chunks = arena_alloc(arena, (count + 1) * sizeof *chunks);
-    bool is_there = chunks && count && ENVOY_CALL(http_get_body_chunks)(filter, body, chunks);
-    *ret_frame = (struct body_frame){chunks, is_there ? count : 0, is_there ? bytes : 0};
-    return chunks;
+    *ret_frame = (struct body_frame){chunks, count, bytes};
+    return chunks && (!count || ENVOY_CALL(http_get_body_chunks)(filter, body, chunks));
 }
 
 void body_drain(struct envoy_filter *filter, enum envoy_body body, size_t bytes)

@@ -25,7 +25,7 @@ struct body_frame {
     size_t count;
     size_t bytes;
 };
-// False without memory.
+// False without memory, or when Envoy does not give what it has.
 bool body_read(struct envoy_filter *filter, enum envoy_body body, struct arena *arena, struct body_frame *ret_frame);
 // The first so many bytes, or all.
 void body_drain(struct envoy_filter *filter, enum envoy_body body, size_t bytes);
