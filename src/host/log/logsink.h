@@ -1,6 +1,6 @@
 // Where access-log lines go: each worker has a ring of its own to each destination, without locks; one thread writes them
-// in batches. A worker never waits: when a ring is full, because the disk is, or because nobody reads the pipe, its lines
-// are lost and counted.
+// in batches, within which lines of different workers may change places. A worker never waits: when a ring is full,
+// because the disk is, or because nobody reads the pipe, its lines are lost and counted.
 #ifndef WEIR_HOST_LOG_LOGSINK_H
 #define WEIR_HOST_LOG_LOGSINK_H
 
