@@ -2,14 +2,14 @@
 
 #include "host/envoy/abi.h"
 #include "host/envoy/log.h"
+#include "host/envoy/stream.h"
 #include "host/log/logsink.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define WARNING_S 10 // between two warnings of lost lines
+#define WARNING_US 10000000 // between two warnings of lost lines
 
 // Process state on purpose: whichever configurations come and go, a stream may write until Envoy ends, and files are
 // shared. Made on the main thread, before a worker gets a configuration that needs it.
@@ -45,12 +45,11 @@ bool access_log_open(const struct snapshot *snapshot, size_t listener)
 
 static void warn(void)
 {
-    static _Atomic int64_t next_s;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec < next_s)
+    static _Atomic int64_t next_us;
+    int64_t now = now_us();
+    if (now < next_us)
         return;
-    next_s = now.tv_sec + WARNING_S;
+    next_us = now + WARNING_US;
     log_text(ENVOY_LOG_WARN, SLICE("weir: access-log lines are lost: "), SLICE("their destination takes nothing"));
 }
 
@@ -64,11 +63,9 @@ static struct logsink_channel *find(uint32_t worker, struct slice path)
     return last = found ? found : logsink_open(sink, worker, path);
 }
 
-bool access_log_write(uint32_t worker, struct slice path, struct slice lines)
+void access_log_write(uint32_t worker, struct slice path, struct slice lines)
 {
     struct logsink_channel *channel = find(worker, path);
-    if (channel && logsink_write(channel, lines))
-        return true;
-    warn();
-    return false;
+    if (!channel || !logsink_write(channel, lines))
+        warn();
 }

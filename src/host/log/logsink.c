@@ -150,16 +150,21 @@ static bool is_replaced(struct output *output)
     return now.st_dev != output->device || now.st_ino != output->inode;
 }
 
-static void look_for_rotation(struct logsink *sink)
+static bool is_rotated(struct output *output, int64_t now_ms)
 {
+    if (!output->is_ours || !output->is_regular || now_ms - output->looked_ms < LOOK_MS)
+        return false;
+    output->looked_ms = now_ms;
+    return is_replaced(output);
+}
+
+static void follow_rotation(struct logsink *sink)
+{
+    bool is_told = atomic_exchange(&sink->must_reopen, false);
     int64_t now_ms = clock_ms();
-    for (struct output *output = sink->outputs; output; output = output->next) {
-        if (!output->is_ours || !output->is_regular || now_ms - output->looked_ms < LOOK_MS)
-            continue;
-        output->looked_ms = now_ms;
-        if (is_replaced(output))
+    for (struct output *output = sink->outputs; output; output = output->next)
+        if (is_told || is_rotated(output, now_ms))
             reopen_output(output);
-    }
 }
 
 static uint64_t count_lines(struct slice bytes)
@@ -311,10 +316,7 @@ static void *run_writer(void *context)
             wait_for_lines(sink);
         else
             rest(sink, STUCK_MS);
-        if (atomic_exchange(&sink->must_reopen, false))
-            for (struct output *output = sink->outputs; output; output = output->next)
-                reopen_output(output);
-        look_for_rotation(sink);
+        follow_rotation(sink);
         is_done = empty_all(sink);
     }
     flush_all(sink);

@@ -4,6 +4,7 @@
 #define WEIR_HOST_NATIVE_WORKER_H
 
 #include "base/buf.h"
+#include "host/log/logsink.h"
 #include "host/native/counters.h"
 #include "host/native/deadline.h"
 #include "host/native/generation.h"
@@ -11,7 +12,6 @@
 #include "host/native/dns.h"
 #include "host/native/h2_shared.h"
 #include "host/native/list.h"
-#include "host/log/logsink.h"
 #include "host/native/loop.h"
 #include "host/native/net.h"
 #include "host/native/overload.h"

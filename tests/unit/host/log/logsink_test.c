@@ -165,28 +165,6 @@ static void idle_line(void **state)
     logsink_free(sink);
 }
 
-static void rotation(void **state)
-{
-    (void)state;
-    struct logsink *sink = logsink_new();
-    char path[128], moved[128];
-    struct logsink_channel *channel = logsink_open(sink, 0, path_of("log", path));
-    path_of("log.1", moved);
-    assert_true(logsink_write(channel, SLICE("old\n")));
-    wait_written(sink, 4);
-    assert_int_equal(rename(path, moved), 0);
-    logsink_reopen(sink);
-    for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
-        usleep(5000);
-    assert_true(logsink_write(channel, SLICE("new\n")));
-    logsink_free(sink);
-    char *old = read_file(moved), *new = read_file(path);
-    assert_string_equal(old, "old\n");
-    assert_string_equal(new, "new\n");
-    free(old);
-    free(new);
-}
-
 static void assert_file(const char *path, const char *wanted)
 {
     char *text = read_file(path);
@@ -194,17 +172,40 @@ static void assert_file(const char *path, const char *wanted)
     free(text);
 }
 
+// A sink whose file was renamed after its first line.
+static struct logsink *begin_renamed(char *path, char *moved, struct logsink_channel **ret_channel)
+{
+    struct logsink *sink = logsink_new();
+    *ret_channel = logsink_open(sink, 0, path_of("log", path));
+    path_of("log.1", moved);
+    assert_true(logsink_write(*ret_channel, SLICE("old\n")));
+    wait_written(sink, 4);
+    assert_int_equal(rename(path, moved), 0);
+    return sink;
+}
+
+static void rotation(void **state)
+{
+    (void)state;
+    char path[128], moved[128];
+    struct logsink_channel *channel;
+    struct logsink *sink = begin_renamed(path, moved, &channel);
+    logsink_reopen(sink);
+    for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
+        usleep(5000);
+    assert_true(logsink_write(channel, SLICE("new\n")));
+    logsink_free(sink);
+    assert_file(moved, "old\n");
+    assert_file(path, "new\n");
+}
+
 // Nobody says that the file was renamed, or taken away.
 static void rotation_unsaid(void **state)
 {
     (void)state;
-    struct logsink *sink = logsink_new();
     char path[128], moved[128];
-    struct logsink_channel *channel = logsink_open(sink, 0, path_of("log", path));
-    path_of("log.1", moved);
-    assert_true(logsink_write(channel, SLICE("old\n")));
-    wait_written(sink, 4);
-    assert_int_equal(rename(path, moved), 0);
+    struct logsink_channel *channel;
+    struct logsink *sink = begin_renamed(path, moved, &channel);
     close(open(path, O_WRONLY | O_CREAT, 0600));
     usleep(1100000);
     assert_true(logsink_write(channel, SLICE("new\n")));
