@@ -7,11 +7,11 @@ costs off the answer as dynamic metadata, the log), and with a Lua filter that t
 patterns (lua), as gateways do without a module. All from the configuration that `weir envoy` writes, so that codecs,
 limits, retries and pools are the same. Six minutes as it stands.
 
-Requests are measured side by side: a system and plain Envoy at once on one core, each with connections of its own, so that
+All is measured side by side: a system and plain Envoy at once on one core, each with connections of its own, so that
 what else the machine does meets both alike; taken in turns, their ratio moved by a tenth from run to run. Both are
 started anew each time, as where the loader puts things counts, too.
 
-Usage: bench/envoy.py [--seconds S] [--starts N] [--rounds N] [--connections C]
+Usage: bench/envoy.py [--seconds S] [--starts N] [--connections C]
 """
 import argparse
 import concurrent.futures

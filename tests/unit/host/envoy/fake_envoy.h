@@ -1,6 +1,7 @@
 // As much of Envoy as the module calls: one stream with its header maps and bodies, its metadata and the endpoint that was
-// picked; and how it calls the module. Included by one file of a program. Values are copied, and what was lent before a setting call is overwritten, so that
-// a use of bytes whose life has ended shows.
+// picked; and how it calls the module. In the place of the log sink stands one without a thread. Included by one file of a
+// program. Values are copied, and what was lent before a setting call is overwritten, so that a use of bytes whose life
+// has ended shows.
 #ifndef WEIR_TESTS_FAKE_ENVOY_H
 #define WEIR_TESTS_FAKE_ENVOY_H
 
@@ -101,9 +102,15 @@ static const struct fake_metadata *fake_metadata(const struct envoy_filter *fake
     return NULL;
 }
 
+// The one channel of the log sink.
+static struct logsink_channel {
+    char last[4096]; // what was written last for this stream
+} fake_log;
+
 static void fake_init(struct envoy_filter *fake)
 {
     memset(fake, 0, sizeof *fake);
+    fake_log.last[0] = '\0';
     for (int i = 0; i < 4; i++)
         buf_init(&fake->bodies[i], SIZE_MAX / 2);
     buf_init(&fake->sent_body, SIZE_MAX / 2);
@@ -398,28 +405,7 @@ void ENVOY_CALL(http_filter_scheduler_delete)(struct envoy_scheduler *scheduler)
     (void)scheduler;
 }
 
-// ---- calling the module ---------------------------------------------------------------------------------------
-
-const char *ENVOY_HOOK(program_init)(void);
-const void *ENVOY_HOOK(http_filter_config_new)(struct envoy_filter_config *, struct envoy_bytes, struct envoy_bytes);
-void ENVOY_HOOK(http_filter_config_destroy)(const void *);
-const void *ENVOY_HOOK(http_filter_new)(const void *, struct envoy_filter *);
-void ENVOY_HOOK(http_filter_destroy)(const void *);
-enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *, const void *, bool);
-enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *, const void *, bool);
-enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *, const void *);
-enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *, const void *, bool);
-enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *, const void *, bool);
-enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_filter *, const void *, uint32_t,
-                                                                  struct envoy_bytes, bool);
-void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *, const void *);
-void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *, const void *, uint64_t);
-
 // ---- the log sink: one channel, without a thread --------------------------------------------------------------
-
-struct logsink_channel {
-    char last[4096]; // what was written last
-} fake_log;
 
 struct logsink *logsink_new(void)
 {
@@ -454,7 +440,22 @@ bool logsink_write(struct logsink_channel *channel, struct slice lines)
     return true;
 }
 
-// ---- the module -----------------------------------------------------------------------------------------------
+// ---- calling the module ---------------------------------------------------------------------------------------
+
+const char *ENVOY_HOOK(program_init)(void);
+const void *ENVOY_HOOK(http_filter_config_new)(struct envoy_filter_config *, struct envoy_bytes, struct envoy_bytes);
+void ENVOY_HOOK(http_filter_config_destroy)(const void *);
+const void *ENVOY_HOOK(http_filter_new)(const void *, struct envoy_filter *);
+void ENVOY_HOOK(http_filter_destroy)(const void *);
+enum envoy_headers_status ENVOY_HOOK(http_filter_request_headers)(struct envoy_filter *, const void *, bool);
+enum envoy_body_status ENVOY_HOOK(http_filter_request_body)(struct envoy_filter *, const void *, bool);
+enum envoy_trailers_status ENVOY_HOOK(http_filter_request_trailers)(struct envoy_filter *, const void *);
+enum envoy_headers_status ENVOY_HOOK(http_filter_response_headers)(struct envoy_filter *, const void *, bool);
+enum envoy_body_status ENVOY_HOOK(http_filter_response_body)(struct envoy_filter *, const void *, bool);
+enum envoy_local_reply_status ENVOY_HOOK(http_filter_local_reply)(struct envoy_filter *, const void *, uint32_t,
+                                                                  struct envoy_bytes, bool);
+void ENVOY_HOOK(http_filter_stream_complete)(struct envoy_filter *, const void *);
+void ENVOY_HOOK(http_filter_scheduled)(struct envoy_filter *, const void *, uint64_t);
 
 static const void *fake_settings(const char *text)
 {

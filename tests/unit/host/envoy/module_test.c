@@ -164,6 +164,7 @@ static void assert_has(struct slice text, struct slice part)
 
 static struct slice line(void)
 {
+    assert_true(fake_log.last[0]);
     return slice_from_cstr(fake_log.last);
 }
 
